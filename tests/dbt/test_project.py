@@ -1,0 +1,75 @@
+"""The dbt project as written down: described, owned, and without a column that nobody knows."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cio_pipelines.demo import seed
+from tests.dbt.conftest import Dbt, Outcome, execute
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("project") / "warehouse.duckdb"
+
+
+@pytest.fixture(scope="module")
+def built(dbt: Dbt, database: Path) -> Outcome:
+    seed(database, people=10, now=datetime(2026, 5, 20, tzinfo=UTC))
+    return dbt(database, "run")
+
+
+def nodes(manifest: dict[str, Any]) -> list[dict[str, Any]]:
+    models = [node for node in manifest["nodes"].values() if node["resource_type"] == "model"]
+    return [*models, *manifest["sources"].values()]
+
+
+def test_every_relation_and_every_column_is_described(built: Outcome) -> None:
+    silent = [
+        f"{node['name']}.{column['name']}"
+        for node in nodes(built.manifest)
+        for column in ({"name": "", "description": node["description"]}, *node["columns"].values())
+        if not column["description"].strip()
+    ]
+
+    assert len(nodes(built.manifest)) == 7
+    assert silent == []
+
+
+def test_every_relation_has_an_owner_and_a_group(built: Outcome) -> None:
+    owned = {node["name"]: node["config"]["meta"]["dagster"] for node in nodes(built.manifest)}
+
+    assert all(meta["owners"] == ["team:growth"] and meta["group"] for meta in owned.values())
+
+
+def test_the_declared_columns_are_the_columns(database: Path, built: Outcome) -> None:
+    for node in nodes(built.manifest):
+        described = execute(database, f"describe {node['schema']}.{node['name']}")
+        assert [row[0] for row in described] == list(node["columns"]), node["name"]
+
+
+def test_models_are_named_for_their_layer(built: Outcome) -> None:
+    layers = {node["name"]: node["path"].split("/")[0] for node in nodes(built.manifest)[:5]}
+
+    assert layers == {
+        "stg_app__users": "staging",
+        "stg_app__orders": "staging",
+        "int_people__orders": "intermediate",
+        "int_people__consent": "intermediate",
+        "customerio_people": "marts",
+    }
+
+
+def test_dbt_leaves_nothing_in_the_project_folder(built: Outcome) -> None:
+    folder = Path(__file__).parents[2] / "dbt_project"
+
+    assert {path.name for path in folder.iterdir()} - {"target", "logs"} == {
+        "dbt_project.yml",
+        "macros",
+        "models",
+        "profiles.yml",
+    }
