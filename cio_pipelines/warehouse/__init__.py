@@ -1,0 +1,25 @@
+"""The team's database: run a SQLAlchemy statement, stream Arrow out, append Arrow in.
+
+No orchestrator, no Customer.io.
+"""
+
+from cio_pipelines.warehouse.connect import open_warehouse
+from cio_pipelines.warehouse.errors import (
+    StateVersionError,
+    WarehouseError,
+    WarehouseFull,
+    WarehouseLocked,
+    WarehouseUnavailable,
+)
+from cio_pipelines.warehouse.protocol import Warehouse, WarehouseConnection
+
+__all__ = [
+    "StateVersionError",
+    "Warehouse",
+    "WarehouseConnection",
+    "WarehouseError",
+    "WarehouseFull",
+    "WarehouseLocked",
+    "WarehouseUnavailable",
+    "open_warehouse",
+]

@@ -1,0 +1,40 @@
+"""What can go wrong with a warehouse, and what a person does about it.
+
+WarehouseError
+├── WarehouseUnavailable   cannot be opened: no such file, no rights, not a database
+│   └── WarehouseLocked    another process holds the file
+├── WarehouseFull          no room left on the disk, or the memory limit was reached
+└── StateVersionError      the state tables were written by a newer release
+"""
+
+from __future__ import annotations
+
+
+class WarehouseError(Exception):
+    """A warehouse operation failed.
+
+    Args:
+        message: what happened and to which database or table; never a row's content.
+        remedy: one sentence that says what to do next.
+    """
+
+    def __init__(self, message: str, remedy: str) -> None:
+        super().__init__(f"{message} {remedy}")
+        self.message = message
+        self.remedy = remedy
+
+
+class WarehouseUnavailable(WarehouseError):
+    """The database cannot be opened."""
+
+
+class WarehouseLocked(WarehouseUnavailable):
+    """Another process has the database file open; DuckDB allows one writing process at a time."""
+
+
+class WarehouseFull(WarehouseError):
+    """The disk is full or the memory limit was reached; the transaction was rolled back."""
+
+
+class StateVersionError(WarehouseError):
+    """The state tables are of a version that this release does not know."""

@@ -1,0 +1,76 @@
+"""The little that the sync needs of a database. DuckDB implements it in `duckdb.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+import pyarrow as pa
+import sqlalchemy as sa
+
+
+class WarehouseConnection(Protocol):
+    """One connection, used by one thread at a time."""
+
+    def execute(self, statement: sa.Executable, parameters: Mapping[str, Any] | None = None) -> int:
+        """Run a statement and return the number of rows it changed (-1 where the engine does not say)."""
+        ...
+
+    def rows(
+        self, statement: sa.Executable, parameters: Mapping[str, Any] | None = None
+    ) -> Sequence[sa.Row[Any]]:
+        """All rows of a small result."""
+        ...
+
+    def scalar(self, statement: sa.Executable, parameters: Mapping[str, Any] | None = None) -> Any:
+        """The first column of the first row, None when there is no row."""
+        ...
+
+    def batches(
+        self,
+        statement: sa.Executable,
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        rows_per_batch: int = 50_000,
+    ) -> Iterator[pa.RecordBatch]:
+        """A result of any size, as Arrow batches of at most `rows_per_batch` rows."""
+        ...
+
+    def append(self, table: sa.Table, rows: pa.Table) -> None:
+        """Append rows in bulk; columns are matched by name, missing ones are NULL."""
+        ...
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """All statements inside take effect together or not at all."""
+        ...
+
+
+class Warehouse(Protocol):
+    """A database that can be opened."""
+
+    @property
+    def name(self) -> str:
+        """What to call it in messages: no credentials."""
+        ...
+
+    @property
+    def dialect(self) -> sa.Dialect:
+        """The SQLAlchemy dialect that statements are compiled with."""
+        ...
+
+    def session(self) -> AbstractContextManager[None]:
+        """Keeps the database open between the connections taken inside."""
+        ...
+
+    def connect(self) -> AbstractContextManager[WarehouseConnection]:
+        """A connection; statements outside `transaction()` commit by themselves.
+
+        Raises:
+            WarehouseUnavailable: it cannot be opened, or another process has locked it.
+        """
+        ...
+
+    def columns(self, schema: str, table: str) -> dict[str, sa.types.TypeEngine[Any]]:
+        """Column names and types in the table's order; empty when there is no such table or view."""
+        ...
