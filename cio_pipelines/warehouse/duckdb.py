@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ class DuckDBWarehouse:
 
     def __init__(self, path: Path, *, memory_limit: str | None = None, threads: int | None = None) -> None:
         self.path = path
-        config: dict[str, Any] = {}
+        config: dict[str, Any] = {"preserve_insertion_order": False}
         if memory_limit:
             config["memory_limit"] = memory_limit
         if threads:
@@ -62,7 +62,7 @@ class DuckDBWarehouse:
     @contextmanager
     def connect(self) -> Generator[DuckDBConnection]:
         with self._open() as connection:
-            yield DuckDBConnection(connection, self.name)
+            yield DuckDBConnection(connection, self.name, self._open)
 
     def columns(self, schema: str, table: str) -> dict[str, sa.types.TypeEngine[Any]]:
         with self._open() as connection:
@@ -93,9 +93,15 @@ class DuckDBWarehouse:
 class DuckDBConnection:
     """One connection to a DuckDB file, autocommitting outside `transaction()`."""
 
-    def __init__(self, connection: sa.Connection, name: str) -> None:
+    def __init__(
+        self,
+        connection: sa.Connection,
+        name: str,
+        open_another: Callable[[], AbstractContextManager[sa.Connection]],
+    ) -> None:
         self._connection = connection
         self._name = name
+        self._open_another = open_another
         self._in_transaction = False
 
     def execute(self, statement: sa.Executable, parameters: Mapping[str, Any] | None = None) -> int:
@@ -119,10 +125,10 @@ class DuckDBConnection:
         *,
         rows_per_batch: int = 50_000,
     ) -> Iterator[pa.RecordBatch]:
-        with self._step():
-            result = self._connection.execute(statement, dict(parameters or {}))
-            cursor: Any = result.cursor
-            yield from cursor.fetch_record_batch(rows_per_batch)
+        # A connection of its own: the next statement on this one would end the result.
+        with translate_errors(self._name), self._open_another() as connection:
+            cursor: Any = connection.execute(statement, dict(parameters or {})).cursor
+            yield from cursor.to_arrow_reader(rows_per_batch)
 
     def append(self, table: sa.Table, rows: pa.Table) -> None:
         native: Any = self._connection.connection.driver_connection

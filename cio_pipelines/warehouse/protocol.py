@@ -34,7 +34,11 @@ class WarehouseConnection(Protocol):
         *,
         rows_per_batch: int = 50_000,
     ) -> Iterator[pa.RecordBatch]:
-        """A result of any size, as Arrow batches of at most `rows_per_batch` rows."""
+        """A result of any size, as Arrow batches of at most `rows_per_batch` rows.
+
+        It is read beside this connection's own work: it sees what was committed before the first batch,
+        and nothing of an open transaction.
+        """
         ...
 
     def append(self, table: sa.Table, rows: pa.Table) -> None:

@@ -1,0 +1,233 @@
+"""Moving the snapshot: what a run's ledger says was accepted, and what is to be tried again.
+
+Set-based and in one transaction. The same statements finish a run that ended well, one that was stopped, and
+one that was killed: they only read what the ledger holds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from cio_pipelines.sync.key import SyncKey
+from cio_pipelines.sync.planning import ERASURE_HASH
+from cio_pipelines.sync.state import (
+    dead_letters,
+    open_people,
+    sync_acks,
+    sync_log,
+    sync_plan,
+    sync_runs,
+    synced_people,
+)
+from cio_pipelines.warehouse import WarehouseConnection
+from cio_pipelines.warehouse.functions import UtcTimestamp
+
+Column = sa.ColumnElement[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """Commits one run of a sync. `max_attempts` refusals of the same content make a dead letter."""
+
+    connection: WarehouseConnection
+    key: SyncKey
+    run_id: str
+    max_attempts: int
+
+    @property
+    def _mine(self) -> Column:
+        return self.key.run(sync_plan, self.run_id)
+
+    def execute(self) -> None:
+        """Bring snapshot, open people and dead letters up to the ledger; the run is then `committed`."""
+        now = sa.literal(datetime.now(UTC), UtcTimestamp)
+        with self.connection.transaction():
+            self._move_snapshot(now)
+            self._replace_open_people(now)
+            self._clear_erased()
+            self._adopt_mapping()
+            self.connection.execute(
+                sync_runs.update()
+                .where(self.key.run(sync_runs, self.run_id))
+                .values(status="committed", finished_at=now)
+            )
+
+    def _acked(self, phase: int | None = None) -> sa.Select[Any]:
+        mine = sa.select(sync_acks.c.person_id).where(sync_acks.c.run_id == self.run_id)
+        return mine if phase is None else mine.where(sync_acks.c.phase == phase)
+
+    def _move_snapshot(self, now: Column) -> None:
+        self.connection.execute(
+            synced_people.delete().where(
+                self.key.owns(synced_people), synced_people.c.person_id.in_(self._acked())
+            )
+        )
+        state = sa.case(
+            (sync_plan.c.operation == "identify", "identified"),
+            (sync_plan.c.operation == "suppress", "suppressed"),
+            else_="deleted",
+        )
+        is_ack = sa.and_(
+            sync_acks.c.run_id == sync_plan.c.run_id,
+            sync_acks.c.person_id == sync_plan.c.person_id,
+            sync_acks.c.phase == sync_plan.c.phase,
+        )
+        # Of a person's two operations the later one is the state. After an accepted `unsuppress` alone the
+        # person is unknown again, as in Customer.io.
+        is_last = sa.or_(sync_plan.c.phase == 2, sync_plan.c.person_id.not_in(self._acked(2)))
+        version = sa.select(sync_runs.c.mapping_version).where(self.key.run(sync_runs, self.run_id))
+        rows = (
+            sa.select(
+                *self.key.columns,
+                sync_plan.c.person_id,
+                state.label("state"),
+                sync_plan.c.attributes_hash,
+                sync_plan.c.attributes,
+                version.scalar_subquery().label("mapping_version"),
+                sync_plan.c.source_updated_at,
+                now.label("synced_at"),
+                sync_plan.c.run_id,
+            )
+            .select_from(sync_plan.join(sync_acks, is_ack))
+            .where(self._mine, sync_plan.c.operation != "unsuppress", is_last)
+        )
+        self.connection.execute(
+            synced_people.insert().from_select([column.name for column in synced_people.c], rows)
+        )
+
+    def _replace_open_people(self, now: Column) -> None:
+        planned = sa.select(sync_plan.c.person_id).where(self._mine)
+        # The plan looked at every open person of its kind: whoever is not in it needs nothing any more.
+        kind = self.connection.scalar(sa.select(sync_runs.c.kind).where(self.key.run(sync_runs, self.run_id)))
+        is_erasure = open_people.c.attributes_hash == ERASURE_HASH
+        looked_at = is_erasure if kind == "erasure" else sa.not_(is_erasure)
+        for table, settled in ((open_people, looked_at), (dead_letters, sa.false())):
+            self.connection.execute(
+                table.delete().where(self.key.owns(table), sa.or_(settled, table.c.person_id.in_(planned)))
+            )
+        refused = (
+            sa.select(sync_log)
+            .where(self.key.run(sync_log, self.run_id), sync_log.c.entry == "rejected")
+            .subquery("refused")
+        )
+        done = sa.select(sync_acks).where(sync_acks.c.run_id == self.run_id).subquery("done")
+        plan = sync_plan
+        joined = plan.outerjoin(refused, _same(refused)).outerjoin(done, _same(done))
+        is_refused = refused.c.person_id.is_not(None)
+        attempts = plan.c.attempts + sa.case((is_refused, 1), else_=0)
+        is_dead = sa.or_(plan.c.fault_field.is_not(None), sa.and_(is_refused, attempts >= self.max_attempts))
+        not_done = sa.and_(self._mine, done.c.person_id.is_(None))
+        # One row a person: of two operations the first that was not accepted.
+        earlier = plan.alias("earlier")
+        is_first = sa.or_(
+            plan.c.phase == 1,
+            ~sa.exists().where(
+                self.key.run(earlier, self.run_id),
+                earlier.c.person_id == plan.c.person_id,
+                earlier.c.phase == 1,
+                earlier.c.person_id.not_in(self._acked(1)),
+            ),
+        )
+        self._insert(
+            open_people,
+            sa.select(
+                *self.key.columns,
+                plan.c.person_id,
+                plan.c.operation,
+                plan.c.attributes_hash,
+                sa.case((is_refused, "rejected"), else_="due").label("outcome"),
+                attempts.label("attempts"),
+                refused.c.reason,
+                refused.c.field,
+                now.label("since"),
+                plan.c.run_id,
+            )
+            .select_from(joined)
+            .where(not_done, sa.not_(is_dead), is_first),
+        )
+        self._insert(
+            dead_letters,
+            sa.select(
+                *self.key.columns,
+                plan.c.person_id,
+                plan.c.operation,
+                plan.c.attributes_hash,
+                sa.case((plan.c.fault_field.is_not(None), "quarantined"), else_="rejected").label("kind"),
+                attempts.label("attempts"),
+                sa.func.coalesce(plan.c.fault_reason, refused.c.reason).label("reason"),
+                sa.func.coalesce(plan.c.fault_field, refused.c.field).label("field"),
+                refused.c.message,
+                now.label("since"),
+                plan.c.run_id,
+            )
+            .select_from(joined)
+            .where(not_done, is_dead, is_first),
+        )
+
+    def _insert(self, table: sa.Table, rows: sa.Select[Any]) -> None:
+        self.connection.execute(table.insert().from_select([column.name for column in table.c], rows))
+
+    def _clear_erased(self) -> None:
+        """Nothing of an erased person stays: no attributes in any plan."""
+        erased = sa.select(sync_plan.c.person_id).where(
+            self._mine, sync_plan.c.operation == "delete", sync_plan.c.person_id.in_(self._acked(2))
+        )
+        if not self.connection.scalar(sa.select(sa.func.count()).select_from(erased.subquery())):
+            return
+        people = erased.subquery()
+        self.connection.execute(
+            sync_plan.update()
+            .where(
+                self.key.owns(sync_plan),
+                sync_plan.c.attributes.is_not(None),
+                sync_plan.c.person_id.in_(sa.select(people.c.person_id)),
+            )
+            .values(attributes=None, removals=None)
+        )
+
+    def _adopt_mapping(self) -> None:
+        """After a whole look at the mart, people whom a new mapping left as they were are of that mapping."""
+        run = self.connection.rows(
+            sa.select(sync_runs.c.mapping_version, sync_runs.c.window_start).where(
+                self.key.run(sync_runs, self.run_id)
+            )
+        )[0]
+        if run.mapping_version is None or run.window_start is not None:
+            return
+        waiting = sa.select(open_people.c.person_id).where(self.key.owns(open_people))
+        dead = sa.select(dead_letters.c.person_id).where(self.key.owns(dead_letters))
+        older = sa.and_(
+            self.key.owns(synced_people),
+            synced_people.c.state == "identified",
+            synced_people.c.mapping_version != run.mapping_version,
+            synced_people.c.person_id.not_in(waiting),
+            synced_people.c.person_id.not_in(dead),
+        )
+        if self.connection.scalar(sa.select(sa.func.count()).where(older)):
+            self.connection.execute(
+                synced_people.update().where(older).values(mapping_version=run.mapping_version)
+            )
+
+
+def _same(row: sa.Subquery) -> Column:
+    return sa.and_(row.c.person_id == sync_plan.c.person_id, row.c.phase == sync_plan.c.phase)
+
+
+def expire(connection: WarehouseConnection, key: SyncKey, days: int) -> None:
+    """Forget plans and ledgers of runs that were extracted more than `days` ago; the snapshot stays."""
+    before = datetime.now(UTC) - timedelta(days=days)
+    old = (
+        sa.select(sync_runs.c.run_id)
+        .where(key.owns(sync_runs), sync_runs.c.extracted_at < before)
+        .subquery("old")
+    )
+    runs = sa.select(old.c.run_id)
+    if not connection.scalar(sa.select(sa.func.count()).select_from(old)):
+        return
+    with connection.transaction():
+        for table in (sync_acks, sync_log, sync_plan, sync_runs):
+            connection.execute(table.delete().where(table.c.run_id.in_(runs)))

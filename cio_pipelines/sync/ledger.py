@@ -1,0 +1,213 @@
+"""The ledger: written while bodies are answered, and read for the truth about a run."""
+
+# pyarrow carries no types
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false, reportUnknownVariableType=false
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow as pa
+import sqlalchemy as sa
+
+from cio_pipelines.customerio import SendResult
+from cio_pipelines.sync.key import SyncKey
+from cio_pipelines.sync.reports import Outcomes, Refusals
+from cio_pipelines.sync.state import (
+    dead_letters,
+    open_people,
+    sync_acks,
+    sync_log,
+    sync_plan,
+    sync_runs,
+    synced_people,
+)
+from cio_pipelines.warehouse import WarehouseConnection
+
+_LOG_SCHEMA = pa.schema(
+    [
+        ("workspace", pa.string()),
+        ("sync", pa.string()),
+        ("run_id", pa.string()),
+        ("logged_at", pa.timestamp("us")),
+        ("batch", pa.int32()),
+        ("entry", pa.string()),
+        ("person_id", pa.string()),
+        ("phase", pa.int32()),
+        ("operation", pa.string()),
+        ("operations", pa.int64()),
+        ("accepted", pa.int64()),
+        ("http_status", pa.int32()),
+        ("reason", pa.string()),
+        ("field", pa.string()),
+        ("message", pa.string()),
+        ("attempts", pa.int64()),
+        ("bytes_sent", pa.int64()),
+        ("seconds", pa.float64()),
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """One body and what became of it. `people` and `operations` are string arrays, one entry an operation."""
+
+    batch: int
+    phase: int
+    people: pa.Array
+    operations: pa.Array
+    result: SendResult
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """The ledger of one run."""
+
+    key: SyncKey
+    run_id: str
+
+    def record(self, connection: WarehouseConnection, answered: Sequence[Answered]) -> None:
+        """Append what was answered, in one transaction: after this, no kill can lose it."""
+        if not answered:
+            return
+        acks = [self._acks(item) for item in answered]
+        now = datetime.now(UTC).replace(tzinfo=None)
+        entries = [entry for item in answered for entry in self._entries(item, now)]
+        with connection.transaction():
+            connection.append(sync_acks, pa.concat_tables(acks))
+            connection.append(sync_log, pa.Table.from_pylist(entries, schema=_LOG_SCHEMA))
+
+    def _acks(self, item: Answered) -> pa.Table:
+        accepted = item.people.filter(pa.array(item.result.accepted_mask()))
+        count = len(accepted)
+        return pa.table(
+            {
+                "run_id": pa.repeat(self.run_id, count),
+                "person_id": accepted,
+                "phase": pa.repeat(pa.scalar(item.phase, pa.int32()), count),
+            }
+        )
+
+    def _entries(self, item: Answered, now: datetime) -> Iterable[dict[str, Any]]:
+        result = item.result
+        common = {
+            **self.key.values,
+            "run_id": self.run_id,
+            "logged_at": now,
+            "batch": item.batch,
+            "phase": item.phase,
+        }
+        error = result.error
+        yield common | {
+            "entry": "batch",
+            "operations": result.stop - result.start,
+            "accepted": result.accepted,
+            "http_status": result.status,
+            "reason": None if error is None else type(error).__name__,
+            "attempts": result.attempts,
+            "bytes_sent": result.bytes_sent,
+            "seconds": result.seconds,
+        }
+        for rejection in result.rejections:
+            place = rejection.index - result.start
+            yield common | {
+                "entry": "rejected",
+                "person_id": item.people[place].as_py(),
+                "operation": item.operations[place].as_py(),
+                "http_status": rejection.status,
+                "reason": rejection.reason,
+                "field": rejection.field,
+                "message": rejection.message,
+            }
+        for start, stop in result.unanswered:
+            for place in range(start - result.start, stop - result.start):
+                yield common | {
+                    "entry": "deferred",
+                    "person_id": item.people[place].as_py(),
+                    "operation": item.operations[place].as_py(),
+                    "http_status": result.status,
+                    "reason": None if error is None else type(error).__name__,
+                }
+
+    def outcomes(self, connection: WarehouseConnection) -> Outcomes:
+        """What became of every planned operation, proved from the tables.
+
+        `unaccounted` counts the contradictions: operations with two outcomes, answers to bodies that do not
+        add up to the accepted operations, accepted people whom the snapshot does not hold, and people who
+        were not accepted and whom nothing would take up again.
+        """
+        plan = sa.select(sync_plan).where(self.key.run(sync_plan, self.run_id)).subquery("plan")
+        acks = sa.select(sync_acks).where(sync_acks.c.run_id == self.run_id).subquery("acks")
+        refused = self.logged("rejected").subquery("refused")
+        is_accepted = acks.c.person_id.is_not(None)
+        is_refused = refused.c.person_id.is_not(None)
+        is_faulty = plan.c.fault_field.is_not(None)
+        states = [sa.case((state, 1), else_=0) for state in (is_accepted, is_refused, is_faulty)]
+        held = states[0] + states[1] + states[2]
+        counts = sa.select(
+            sa.func.count(),
+            *[sa.func.coalesce(sa.func.sum(state), 0) for state in states],
+            sa.func.count().filter(held == 0),
+            sa.func.count().filter(held > 1),
+        ).select_from(
+            plan.outerjoin(acks, _same_operation(acks, plan)).outerjoin(
+                refused, _same_operation(refused, plan)
+            )
+        )
+        planned, accepted, rejected, faulty, due, twice = (int(n) for n in connection.rows(counts)[0])
+        told = sa.select(sa.func.coalesce(sa.func.sum(sync_log.c.accepted), 0)).where(
+            self.key.run(sync_log, self.run_id), sync_log.c.entry == "batch"
+        )
+        return Outcomes(
+            planned=planned,
+            accepted=accepted,
+            rejected=rejected,
+            quarantined=faulty,
+            due=due,
+            unaccounted=twice + abs(int(connection.scalar(told)) - accepted) + self._lost(connection),
+        )
+
+    def _lost(self, connection: WarehouseConnection) -> int:
+        """People of the plan of whom, after the commit, neither snapshot nor open rows nor letters know.
+
+        0 before the commit: until then plan and acknowledgements are what the run knows.
+        """
+        committed = sa.select(sync_runs.c.status).where(self.key.run(sync_runs, self.run_id))
+        if connection.scalar(committed) != "committed":
+            return 0
+        known = [
+            sa.select(table.c.person_id).where(self.key.owns(table))
+            for table in (synced_people, open_people, dead_letters)
+        ]
+        lost = sa.select(sa.func.count(sa.distinct(sync_plan.c.person_id))).where(
+            self.key.run(sync_plan, self.run_id), *[sync_plan.c.person_id.not_in(people) for people in known]
+        )
+        return int(connection.scalar(lost))
+
+    def logged(self, entry: str) -> sa.Select[Any]:
+        """The run's log entries of one kind."""
+        return sa.select(sync_log).where(self.key.run(sync_log, self.run_id), sync_log.c.entry == entry)
+
+    def refusals(self, connection: WarehouseConnection) -> tuple[Refusals, ...]:
+        """Why people were refused, most frequent first: by Customer.io, and by us before sending."""
+        logged = self.logged("rejected").subquery()
+        by_server = sa.select(
+            sa.literal("customer.io"), logged.c.field, logged.c.reason, sa.func.count()
+        ).group_by(logged.c.field, logged.c.reason)
+        by_us = (
+            sa.select(
+                sa.literal("quarantine"), sync_plan.c.fault_field, sync_plan.c.fault_reason, sa.func.count()
+            )
+            .where(self.key.run(sync_plan, self.run_id), sync_plan.c.fault_field.is_not(None))
+            .group_by(sync_plan.c.fault_field, sync_plan.c.fault_reason)
+        )
+        rows = [*connection.rows(by_server), *connection.rows(by_us)]
+        found = [Refusals(row[0], row[1] or "", row[2] or "", int(row[3])) for row in rows]
+        return tuple(sorted(found, key=lambda item: (-item.people, item.source, item.field, item.reason)))
+
+
+def _same_operation(row: sa.Subquery, plan: sa.Subquery) -> sa.ColumnElement[bool]:
+    return sa.and_(row.c.person_id == plan.c.person_id, row.c.phase == plan.c.phase)

@@ -1,0 +1,224 @@
+"""Sending a plan: stream operations out, keep bodies in flight, write the ledger as they end.
+
+Memory is bounded: one Arrow batch of the plan, the bodies in flight, and what the ledger has not taken yet.
+"""
+
+# pyarrow carries no types
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false, reportUnknownVariableType=false
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+import sqlalchemy as sa
+
+from cio_pipelines.customerio import (
+    CustomerIOError,
+    EncodedOperations,
+    RateLimited,
+    RetryBudgetExhausted,
+    SendResult,
+    ServerError,
+    TrackClient,
+    TransportError,
+)
+from cio_pipelines.customerio.errors import DeadlineExceeded
+from cio_pipelines.sync.candidates import payload
+from cio_pipelines.sync.lease import Lease
+from cio_pipelines.sync.ledger import Answered, Ledger
+from cio_pipelines.sync.state import sync_acks, sync_plan
+from cio_pipelines.warehouse import Warehouse, WarehouseConnection
+
+Progress = Callable[[int], None]
+"""Called with the number of operations answered since the last call."""
+
+_PASSING = (TransportError, ServerError, RateLimited, RetryBudgetExhausted, DeadlineExceeded)
+_MAX_FAILED_BODIES = 3
+"""Bodies in a row that may end without an answer, each after all its retries, before the push stops."""
+_HEARTBEAT_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class PushSettings:
+    """The ledger is flushed after `flush_people` operations or `flush_seconds`, whichever comes first."""
+
+    max_in_flight: int = 10
+    flush_people: int = 10_000
+    flush_seconds: float = 1.0
+    rows_per_batch: int = 20_000
+
+
+@dataclass(slots=True)
+class Costs:
+    """What sending cost so far. `ended_by` is the error that stopped the push."""
+
+    requests: int = 0
+    attempts: int = 0
+    bytes_sent: int = 0
+    ended_by: CustomerIOError | None = None
+
+
+@dataclass(slots=True)
+class _Body:
+    phase: int
+    people: pa.Array
+    operations: pa.Array
+    encoded: EncodedOperations
+    start: int
+    stop: int
+
+
+@dataclass(slots=True)
+class Pusher:
+    """Sends the plan of one run. Use `run` once."""
+
+    warehouse: Warehouse
+    connection: WarehouseConnection
+    ledger: Ledger
+    lease: Lease
+    timestamp: int
+    client: TrackClient
+    settings: PushSettings
+    on_progress: Progress | None = None
+    costs: Costs = field(default_factory=Costs)
+    _answered: list[Answered] = field(default_factory=list[Answered])
+    _pending: int = 0
+    _flushed_at: float = 0.0
+    _beat_at: float = 0.0
+    _bodies: int = 0
+    _failed_in_a_row: int = 0
+    _flushing: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def run(self) -> Costs:
+        """Send phase 1, then phase 2. Whatever ends it, all that was answered is in the ledger.
+
+        Raises WarehouseError when the ledger cannot be written, PlanOutdated when the lease is lost.
+        """
+        self._flushed_at = self._beat_at = time.monotonic()
+        try:
+            for phase in (1, 2):
+                if self.costs.ended_by is None:
+                    await self._send_phase(phase)
+                    await self._flush(force=True)
+        finally:
+            # Cancelled (Ctrl-C) or failed: the answers that came in are facts and must not be lost.
+            await asyncio.shield(self._flush(force=True))
+        return self.costs
+
+    async def _send_phase(self, phase: int) -> None:
+        queue: asyncio.Queue[_Body | None] = asyncio.Queue(self.settings.max_in_flight)
+        failure: Exception | None = None
+        try:
+            async with asyncio.TaskGroup() as beside:
+                clock = beside.create_task(self._tick())
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(self._feed(phase, queue))
+                    for _ in range(self.settings.max_in_flight):
+                        group.create_task(self._work(queue))
+                clock.cancel()
+        except* Exception as failures:  # noqa: BLE001  # unwrapped and raised below
+            failure = _first(failures)
+        if failure is not None:
+            raise failure
+
+    async def _tick(self) -> None:
+        """Flush by the clock too: the next answer may be a minute away."""
+        while True:
+            await asyncio.sleep(self.settings.flush_seconds)
+            await self._flush()
+
+    async def _feed(self, phase: int, queue: asyncio.Queue[_Body | None]) -> None:
+        batches = self._batches(phase)
+        while self.costs.ended_by is None:
+            batch = await asyncio.to_thread(next, batches, None)
+            if batch is None:
+                break
+            encoded = EncodedOperations.from_arrow(batch.column("payload"))
+            for start, stop in encoded.pack():
+                if self.costs.ended_by is not None:
+                    break
+                people, operations = (
+                    batch.column(name).slice(start, stop - start) for name in ("person_id", "operation")
+                )
+                await queue.put(_Body(phase, people, operations, encoded, start, stop))
+        for _ in range(self.settings.max_in_flight):
+            await queue.put(None)
+
+    def _batches(self, phase: int) -> Iterator[pa.RecordBatch]:
+        plan = sync_plan
+        mine = self.ledger.key.run(plan, self.ledger.run_id)
+        rows = sa.select(
+            plan.c.person_id, plan.c.operation, payload(plan, self.timestamp).label("payload")
+        ).where(mine, plan.c.phase == phase, plan.c.fault_field.is_(None))
+        if phase == 2:
+            rows = rows.where(plan.c.person_id.not_in(self._held_back()))
+        return iter(self.connection.batches(rows, rows_per_batch=self.settings.rows_per_batch))
+
+    def _held_back(self) -> sa.Select[tuple[str]]:
+        """People whose first operation was not accepted: the second must wait for it."""
+        first = sync_plan.alias("first")
+        accepted = sa.select(sync_acks.c.person_id).where(
+            sync_acks.c.run_id == self.ledger.run_id, sync_acks.c.phase == 1
+        )
+        return sa.select(first.c.person_id).where(
+            self.ledger.key.run(first, self.ledger.run_id),
+            first.c.phase == 1,
+            first.c.person_id.not_in(accepted),
+        )
+
+    async def _work(self, queue: asyncio.Queue[_Body | None]) -> None:
+        while (body := await queue.get()) is not None:
+            if self.costs.ended_by is not None:
+                continue
+            result = await self.client.send(body.encoded, body.start, body.stop)
+            self._take(body, result)
+            await self._flush()
+
+    def _take(self, body: _Body, result: SendResult) -> None:
+        self._bodies += 1
+        self.costs.requests += result.requests
+        self.costs.attempts += result.attempts
+        self.costs.bytes_sent += result.bytes_sent
+        self._answered.append(Answered(self._bodies, body.phase, body.people, body.operations, result))
+        self._pending += result.stop - result.start
+        if self.on_progress is not None:
+            self.on_progress(result.stop - result.start)
+        error = result.error
+        if error is None:
+            self._failed_in_a_row = 0
+            return
+        self._failed_in_a_row += 1
+        if not isinstance(error, _PASSING) or self._failed_in_a_row >= _MAX_FAILED_BODIES:
+            self.costs.ended_by = self.costs.ended_by or error
+
+    async def _flush(self, *, force: bool = False) -> None:
+        elapsed = time.monotonic() - self._flushed_at
+        due = self._pending >= self.settings.flush_people or elapsed >= self.settings.flush_seconds
+        if not (force or due) or (self._flushing.locked() and not force):
+            return
+        async with self._flushing:
+            answered, self._answered, self._pending = self._answered, [], 0
+            self._flushed_at = time.monotonic()
+            writing = asyncio.ensure_future(asyncio.to_thread(self._write, answered))
+            try:
+                await asyncio.shield(writing)
+            except asyncio.CancelledError:
+                # The thread goes on writing all the same; leaving now could record an answer twice.
+                await writing
+                raise
+
+    def _write(self, answered: list[Answered]) -> None:
+        self.ledger.record(self.connection, answered)
+        if time.monotonic() - self._beat_at > _HEARTBEAT_SECONDS:
+            self.lease.renew(self.connection)
+            self._beat_at = time.monotonic()
+
+
+def _first(group: ExceptionGroup[Exception]) -> Exception:
+    """The first plain exception in a group of groups."""
+    found = group.exceptions[0]
+    return _first(found) if isinstance(found, ExceptionGroup) else found

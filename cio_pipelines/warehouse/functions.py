@@ -1,0 +1,164 @@
+"""The SQL functions whose spelling differs between engines; the only place that knows dialects.
+
+Each class is a SQLAlchemy function: `hash_text(column)` compiles to `md5(column)` on DuckDB and to
+`TO_HEX(MD5(column))` on BigQuery. A dialect that is not listed fails when the statement is compiled.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+
+import sqlalchemy as sa
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
+
+
+class _Dialected(FunctionElement[Any]):
+    """A function with one template per dialect; `{0}`, `{1}` are arguments, `{all}` all of them."""
+
+    templates: ClassVar[dict[str, str]]
+
+    def __init_subclass__(cls) -> None:
+        cls.inherit_cache = True  # SQLAlchemy looks for it on each class itself
+        super().__init_subclass__()
+
+
+@compiles(_Dialected)
+def _compile(element: _Dialected, compiler: Any, **options: Any) -> str:
+    template = element.templates.get(compiler.dialect.name)
+    if template is None:
+        raise sa.exc.CompileError(
+            f"{type(element).__name__} has no SQL for the engine {compiler.dialect.name!r}"
+        )
+    arguments = [compiler.process(clause, **options) for clause in element.clauses]
+    return template.format(*arguments, all=", ".join(arguments))
+
+
+class json_text(_Dialected):
+    """The JSON text of a value: quoted and escaped text, or an array or object."""
+
+    type = sa.String()
+    templates: ClassVar[dict[str, str]] = {
+        "duckdb": "CAST(to_json({0}) AS VARCHAR)",
+        "bigquery": "TO_JSON_STRING({0})",
+    }
+
+
+class decimal_text(_Dialected):
+    """A decimal of scale 1 or more as a JSON number: exact, no exponent, no trailing zeros."""
+
+    type = sa.String()
+    templates: ClassVar[dict[str, str]] = {
+        "duckdb": "rtrim(rtrim(CAST({0} AS VARCHAR), '0'), '.')",
+        "bigquery": "CAST({0} AS STRING)",
+    }
+
+
+class unix_seconds(_Dialected):
+    """Whole seconds since 1970, rounded down, of a timestamp (one without a zone is UTC)."""
+
+    type = sa.BigInteger()
+    templates: ClassVar[dict[str, str]] = {
+        "duckdb": "(epoch_us(date_trunc('second', {0})) // 1000000)",
+        "bigquery": "UNIX_SECONDS(CAST({0} AS TIMESTAMP))",
+    }
+
+
+class utc_timestamp(_Dialected):
+    """A date, timestamp or instant as the engine's plain timestamp in UTC."""
+
+    type = sa.TIMESTAMP()
+    templates: ClassVar[dict[str, str]] = {
+        "duckdb": "make_timestamp(epoch_us({0}))",
+        "bigquery": "CAST({0} AS TIMESTAMP)",
+    }
+
+
+class join_text(_Dialected):
+    """Texts joined by commas; NULLs are left out."""
+
+    type = sa.String()
+    templates: ClassVar[dict[str, str]] = {
+        "duckdb": "concat_ws(',', {all})",
+        "bigquery": "ARRAY_TO_STRING([{all}], ',')",
+    }
+
+
+class hash_text(_Dialected):
+    """MD5 of a text's UTF-8 bytes as 32 lower-case hex digits."""
+
+    type = sa.String()
+    templates: ClassVar[dict[str, str]] = {"duckdb": "md5({0})", "bigquery": "TO_HEX(MD5({0}))"}
+
+
+class byte_length(_Dialected):
+    """Bytes of a text in UTF-8."""
+
+    type = sa.BigInteger()
+    templates: ClassVar[dict[str, str]] = {"duckdb": "strlen({0})", "bigquery": "BYTE_LENGTH({0})"}
+
+
+class is_not_finite(_Dialected):
+    """Whether a float is NaN or infinite."""
+
+    type = sa.Boolean()
+    templates: ClassVar[dict[str, str]] = {
+        "duckdb": "(NOT isfinite({0}))",
+        "bigquery": "(IS_NAN({0}) OR IS_INF({0}))",
+    }
+
+
+class is_infinite_time(_Dialected):
+    """Whether a date or timestamp is one of the infinities that some engines have."""
+
+    type = sa.Boolean()
+    templates: ClassVar[dict[str, str]] = {"duckdb": "isinf({0})", "bigquery": "({0} IS NULL AND FALSE)"}
+
+
+class is_broken_json(_Dialected):
+    """Whether a JSON text is none: nested NaN and infinities make it so on DuckDB."""
+
+    type = sa.Boolean()
+    templates: ClassVar[dict[str, str]] = {
+        "duckdb": "(NOT json_valid({0}))",
+        "bigquery": "(SAFE.PARSE_JSON({0}) IS NULL)",
+    }
+
+
+class removed_keys(_Dialected):
+    """`"key":null` for each top-level key of object {0} that object {1} lacks, by commas; '' for none."""
+
+    type = sa.String()
+    templates: ClassVar[dict[str, str]] = {
+        "duckdb": (
+            "array_to_string(list_transform(list_filter(json_keys({0}), "
+            "lambda k: NOT list_contains(json_keys({1}), k)), "
+            "lambda k: CAST(to_json(k) AS VARCHAR) || ':null'), ',')"
+        ),
+        "bigquery": (
+            "ARRAY_TO_STRING(ARRAY(SELECT CONCAT(TO_JSON_STRING(k), ':null') "
+            "FROM UNNEST(JSON_KEYS(PARSE_JSON({0}), 1)) AS k "
+            "WHERE k NOT IN UNNEST(JSON_KEYS(PARSE_JSON({1}), 1))), ',')"
+        ),
+    }
+
+
+class UtcTimestamp(sa.types.TypeDecorator[datetime]):
+    """Aware datetimes in Python; in the database an instant, or UTC without a zone as DuckDB keeps it."""
+
+    impl = sa.TIMESTAMP
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a moment needs a time zone")
+        moment = value.astimezone(UTC)
+        return moment if dialect.name == "bigquery" else moment.replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
