@@ -1,0 +1,61 @@
+# The one list of commands; CI and pre-commit call these too. `make help` prints it.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+# The first Python of a version that we support; bootstrap.py says so when there is none.
+PYTHON ?= $(or $(shell for name in python3 python3.13 python3.12 python3.11; do \
+	$$name -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null \
+	&& echo $$name && break; done),python3)
+
+BIN := .venv/bin
+PEOPLE ?=
+COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --universal --generate-hashes --no-header --no-annotate \
+	--no-emit-index-url
+
+DBT_FLAGS := --project-dir dbt_project --profiles-dir dbt_project --target-path $(CURDIR)/.local/check \
+	--log-path $(CURDIR)/.local/check
+
+.PHONY: help setup run test test-all dev check fix bench lock clean
+
+help: ## Print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## Make .venv hold the locked packages and this project (nothing to do: no time)
+	@$(PYTHON) scripts/bootstrap.py
+
+run: setup ## Seed a demo company, run dbt and the sync twice, print both; PEOPLE=20000
+	@$(BIN)/cio demo $(if $(PEOPLE),--people $(PEOPLE))
+
+test: setup ## Run the fast tests (a few minutes)
+	@$(BIN)/python -m pytest -n 2 -m "not slow"
+
+test-all: setup ## Run all tests, the slow ones too
+	@$(BIN)/python -m pytest -n 2
+
+dev: setup ## Open the Dagster UI beside the sandbox
+	@$(BIN)/cio dev
+
+check: setup ## Lint, format, types, dbt project, nothing of this machine in the files: what CI runs
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/basedpyright
+	$(BIN)/dbt --quiet --warn-error parse $(DBT_FLAGS)
+	$(BIN)/python scripts/check_files.py
+
+fix: setup ## Repair what ruff can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: setup ## Measure first sync, small change and no change; PEOPLE=1000000
+	@$(BIN)/cio bench --people $(or $(PEOPLE),1000000)
+
+lock: setup ## Write requirements/ anew from pyproject.toml; UPGRADE=1 takes newer releases
+	$(COMPILE) $(if $(UPGRADE),--upgrade) -o requirements/runtime.txt
+	$(COMPILE) $(if $(UPGRADE),--upgrade) --group dev -c requirements/runtime.txt -o requirements/dev.txt
+	$(MAKE) setup
+
+clean: ## Remove the environment, caches and dbt's leftovers; .local, which holds data, stays
+	rm -rf .venv .pytest_cache .ruff_cache .hypothesis dist dbt_project/target dbt_project/logs logs
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
