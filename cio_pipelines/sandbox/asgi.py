@@ -1,0 +1,252 @@
+"""The sandbox as an ASGI application: faults first, then credentials, then the API that the path names."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hmac
+import socket
+import struct
+import zlib
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from cio_pipelines.sandbox import app_api, control, track
+from cio_pipelines.sandbox.faults import Fault, FaultPlan
+from cio_pipelines.sandbox.http import (
+    Answer,
+    Request,
+    errors_app,
+    errors_v2,
+    json_answer,
+    not_found,
+    unauthorized,
+)
+from cio_pipelines.sandbox.intake import Intake
+from cio_pipelines.sandbox.options import SandboxOptions
+from cio_pipelines.sandbox.stats import Stats
+from cio_pipelines.sandbox.workspace import Workspace
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+_DROPPED = ("reset", "reset_after", "truncate")
+
+
+class Sandbox:
+    """One workspace behind HTTP. Serves ASGI `http` scopes; see `server.run_sandbox`."""
+
+    def __init__(self, options: SandboxOptions) -> None:
+        """Raises SandboxError for faults that cannot be understood."""
+        self.options = options
+        self.workspace = Workspace(options)
+        self.stats = Stats()
+        self.faults = FaultPlan(options.faults)
+        self.intake = Intake(options, self.workspace, self.stats, self.faults, self.settle)
+        self._throttle = app_api.Throttle(options.app_requests_per_second)
+        credentials = f"{options.site_id}:{options.track_api_key}".encode()
+        self._basic = "Basic " + base64.b64encode(credentials).decode()
+        self._bearer = f"Bearer {options.app_api_key}"
+
+    def report(self) -> dict[str, Any]:
+        """Counters, sizes and the settings that explain them."""
+        return self.stats.report() | {
+            "people": len(self.workspace.people),
+            "suppressed": len(self.workspace.blocked),
+            "objects": len(self.workspace.objects),
+            "discard": self.options.discard,
+            "faults": self.faults.described(),
+        }
+
+    def reset(self) -> None:
+        """Forget people, logs and counters; faults stay as they are set."""
+        self.workspace.clear()
+        self.stats.reset()
+        self.settle()
+
+    def settle(self) -> None:
+        """Called after every change."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = await self._receive(scope, receive)
+        if request is None:
+            return
+        if request.path.startswith("/_sandbox"):
+            refusal = control.refuse(request, self.options.host)
+            await _send(send, refusal or control.route(self, request))
+            return
+        await self._api(request, scope, receive, send)
+
+    async def _api(self, request: Request, scope: Scope, receive: Receive, send: Send) -> None:
+        self.stats.request(
+            request.path if request.path.startswith("/api/v2/") else "other", len(request.body)
+        )
+        faults = self.faults.for_request(request.path)
+        terminal = next((fault for fault in faults if fault.kind != "slow"), None)
+        if terminal is not None and terminal.kind == "reset":
+            self.stats.answered("reset")
+            await _drop(scope, receive, abort=True)
+            return
+        answer = _instead(terminal, request) or self._answer(request)
+        for fault in faults:
+            if fault.kind == "slow":
+                await asyncio.sleep(fault.seconds)
+        if terminal is not None and terminal.kind in _DROPPED:
+            self.stats.answered(terminal.kind)
+            if terminal.kind == "truncate":
+                _write_half(scope, answer)
+            await _drop(scope, receive, abort=terminal.kind != "truncate")
+            return
+        if terminal is not None and terminal.kind == "bogus_indexes" and request.path == "/api/v2/batch":
+            detail: dict[str, object] = {
+                "batch_index": 1_000_000,
+                "reason": "invalid",
+                "field": "",
+                "message": "",
+            }
+            answer = errors_v2([detail], 207)
+        self.stats.answered(answer.status)
+        await _send(send, answer)
+
+    def _answer(self, request: Request) -> Answer:
+        path, method = request.path, request.method
+        if path.startswith("/v1/"):
+            if not _same(request.headers.get("authorization", ""), self._bearer):
+                return unauthorized(track=False)
+            return self._throttle.refuse() or app_api.route(self.workspace, self.options, request)
+        if not path.startswith("/api/"):
+            return not_found()
+        if not _same(request.headers.get("authorization", ""), self._basic):
+            return unauthorized(track=True)
+        refusal = self._read_body(request)
+        if refusal is not None:
+            return refusal
+        answer = self._track(method, path, request)
+        self.settle()
+        return answer
+
+    def _track(self, method: str, path: str, request: Request) -> Answer:
+        match method, path:
+            case "POST", "/api/v2/batch":
+                return track.batch(self.intake, request)
+            case "POST", "/api/v2/entity":
+                return track.entity(self.intake, request)
+            case "GET", "/api/v1/accounts/region":
+                return track.region(self.options)
+            case _:
+                return not_found()
+
+    def _read_body(self, request: Request) -> Answer | None:
+        """Undo compression where that is allowed, and refuse what is too large."""
+        encoding = request.headers.get("content-encoding", "identity").lower()
+        limit = self.options.max_body_bytes
+        if encoding == "gzip" and self.options.accept_gzip and not request.too_large:
+            try:
+                request.body = zlib.decompressobj(31).decompress(request.body, limit + 1)
+            except zlib.error:
+                return _refused("the body is not valid gzip")
+            request.too_large = len(request.body) > limit
+        elif encoding != "identity":
+            return _refused(f"content-encoding {encoding[:20]} is not supported")
+        if request.too_large:
+            return _refused(f"the body cannot be longer than {limit} bytes", self.options.oversize_status)
+        return None
+
+    async def _receive(self, scope: Scope, receive: Receive) -> Request | None:
+        """The whole request; None when the client went away. A body beyond the limit is read and dropped."""
+        parts: list[bytes] = []
+        size = 0
+        limit = self.options.max_body_bytes
+        while True:
+            message = await receive()
+            if message["type"] != "http.request":
+                return None
+            part = message.get("body", b"")
+            size += len(part)
+            if size <= limit:
+                parts.append(part)
+            if not message.get("more_body"):
+                break
+        client = scope.get("client")
+        return Request(
+            method=scope["method"],
+            path=scope["raw_path"].decode("latin-1"),
+            query_string=scope["query_string"].decode("latin-1"),
+            headers={name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]},
+            body=b"".join(parts) if size <= limit else b"",
+            client=client[0] if client else "",
+            too_large=size > limit,
+        )
+
+
+def _same(given: str, expected: str) -> bool:
+    return hmac.compare_digest(given.encode(), expected.encode())
+
+
+def _refused(message: str, status: int = 400) -> Answer:
+    return errors_v2([{"reason": "invalid", "field": "", "message": message}], status)
+
+
+def _instead(fault: Fault | None, request: Request) -> Answer | None:
+    """The answer of a fault that leaves the request undone."""
+    if fault is None:
+        return None
+    if fault.kind == "redirect":
+        query = f"?{request.query_string}" if request.query_string else ""
+        target = fault.location.rstrip("/") + request.path + query
+        return Answer(fault.status or 307, b"", headers=(("location", target),))
+    if fault.kind != "status":
+        return None
+    status = fault.status or 503
+    headers = (("retry-after", str(fault.retry_after)),) if fault.retry_after is not None else ()
+    if fault.body == "empty":
+        return Answer(status, b"", headers=headers)
+    if fault.body == "html":
+        page = f"<html><body><h1>{status}</h1></body></html>".encode()
+        return Answer(status, page, "text/html", headers)
+    if request.path.startswith("/v1/"):
+        return errors_app("a fault of the sandbox", status, headers)
+    return json_answer({"meta": {"error": "a fault of the sandbox"}}, status, headers)
+
+
+async def _send(send: Send, answer: Answer) -> None:
+    headers = [(b"content-type", answer.content_type.encode())]
+    headers += [(name.encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers]
+    whole = answer.body if isinstance(answer.body, bytes) else None
+    if whole is not None:
+        headers.append((b"content-length", str(len(whole)).encode()))
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    if whole is not None:
+        await send({"type": "http.response.body", "body": whole})
+        return
+    for piece in answer.body:
+        await send({"type": "http.response.body", "body": piece, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
+
+
+def _write_half(scope: Scope, answer: Answer) -> None:
+    """Promise the whole answer and send half of it."""
+    body = answer.body if isinstance(answer.body, bytes) else b"".join(answer.body)
+    fields = (
+        f"HTTP/1.1 {answer.status} Cut",
+        f"content-type: {answer.content_type}",
+        f"content-length: {len(body)}",
+    )
+    scope["sandbox.transport"].write(
+        "\r\n".join([*fields, "", ""]).encode("latin-1") + body[: len(body) // 2]
+    )
+
+
+async def _drop(scope: Scope, receive: Receive, *, abort: bool) -> None:
+    """End the connection: `abort` resets it, else what was written is sent first."""
+    transport: asyncio.Transport = scope["sandbox.transport"]
+    if abort:
+        # Without lingering the peer gets a reset; an abort alone is an orderly end on some event loops.
+        connection = transport.get_extra_info("socket")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        transport.abort()
+    else:
+        transport.close()
+    # The server sends a 500 of its own unless it has learnt, by then, that the connection is gone.
+    while (await receive())["type"] != "http.disconnect":
+        pass

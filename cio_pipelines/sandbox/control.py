@@ -1,0 +1,122 @@
+"""/_sandbox: what was received, what is stored, and the fault switches. For this machine only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any, cast
+
+import msgspec
+
+from cio_pipelines.sandbox.app_api import shown
+from cio_pipelines.sandbox.http import NDJSON, Answer, Request, errors_app, json_answer, not_found
+from cio_pipelines.sandbox.options import SandboxError
+from cio_pipelines.sandbox.wire import decode, encode
+from cio_pipelines.sandbox.workspace import Person, Workspace
+
+if TYPE_CHECKING:
+    from cio_pipelines.sandbox.asgi import Sandbox
+
+_LINES_A_PIECE = 500
+_LOOPBACK = ("127.", "::1", "localhost", "::ffff:127.")
+
+
+def refuse(request: Request, host: str) -> Answer | None:
+    """403 for whoever is not a program or a page of this machine.
+
+    The Host and Origin checks keep a web page elsewhere from reading people through a visitor's browser.
+    """
+    if request.client and not request.client.startswith(_LOOPBACK):
+        return errors_app("the sandbox shows its contents to this machine only", 403)
+    named = _name(request.headers.get("host", ""))
+    if named not in ("localhost", "::1", host) and not named.startswith("127."):
+        return errors_app("the Host header names another machine", 403)
+    origin = request.headers.get("origin")
+    if origin is not None and origin.split("://")[-1] != request.headers.get("host"):
+        return errors_app("a page of another origin may not use the sandbox", 403)
+    return None
+
+
+def route(sandbox: Sandbox, request: Request) -> Answer:
+    """Answer a request under /_sandbox."""
+    workspace = sandbox.workspace
+    match request.method, request.segments[1:]:
+        case "GET", ["stats"]:
+            return json_answer(sandbox.report())
+        case "POST", ["reset"]:
+            sandbox.reset()
+            return Answer()
+        case "GET", ["faults"]:
+            return json_answer({"faults": sandbox.faults.described()})
+        case "PUT", ["faults"]:
+            return _set_faults(sandbox, request.body)
+        case "DELETE", ["faults"]:
+            sandbox.faults.set([])
+            return Answer()
+        case "GET", ["people"]:
+            return _lines(person_record(person) for person in list(workspace.people.values()))
+        case "GET", ["suppressed"]:
+            return _lines(blocked_records(workspace))
+        case "GET", ["operations"]:
+            after = request.query.get("after", "0")
+            first = int(after) if after.isascii() and after.isdigit() else 0
+            log = list(workspace.log.values())
+            return _lines(msgspec.to_builtins(entry) for entry in log if entry.sequence > first)
+        case "GET", ["activities"]:
+            return _lines(shown(activity) for activity in list(workspace.activities.values()))
+        case _:
+            return not_found()
+
+
+def person_record(person: Person) -> dict[str, Any]:
+    """A person as the control endpoints give one: values of the types they were sent with."""
+    return {
+        "key": person.key,
+        "id": person.id,
+        "email": person.email,
+        "phone": person.phone,
+        "cio_id": person.cio_id,
+        "attributes": person.attributes,
+        "devices": list(person.devices.values()),
+        "relationships": person.relationships,
+        "created_at": person.created_at,
+        "updated_at": person.updated_at,
+        "suppressed": False,
+    }
+
+
+def blocked_records(workspace: Workspace) -> Iterator[dict[str, Any]]:
+    """Blocked identifiers: kind, value and when (unix seconds)."""
+    for (kind, value), at in list(workspace.blocked.items()):
+        yield {"kind": kind, "value": value, "at": at}
+
+
+def _set_faults(sandbox: Sandbox, body: bytes) -> Answer:
+    try:
+        sent = cast("dict[str, Any] | list[Any]", decode(body))
+        sandbox.faults.set(sent.get("faults") if isinstance(sent, dict) else sent)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return errors_app("the body is not valid JSON", 400)
+    except SandboxError as error:
+        return errors_app(str(error), 400)
+    return json_answer({"faults": sandbox.faults.described()})
+
+
+def _lines(records: Iterable[dict[str, Any]]) -> Answer:
+    def pieces() -> Iterator[bytes]:
+        lines: list[bytes] = []
+        for record in records:
+            lines.append(encode(record))
+            if len(lines) == _LINES_A_PIECE:
+                yield b"\n".join([*lines, b""])
+                lines.clear()
+        if lines:
+            yield b"\n".join([*lines, b""])
+
+    return Answer(200, pieces(), NDJSON)
+
+
+def _name(host: str) -> str:
+    """The name in a Host header, without the port and the brackets of IPv6."""
+    if host.startswith("["):
+        return host[1:].partition("]")[0]
+    return host.rpartition(":")[0] if ":" in host else host

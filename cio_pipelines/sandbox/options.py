@@ -1,0 +1,81 @@
+"""How a sandbox is set up, and the error it raises when that cannot work."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from cio_pipelines.customerio.limits import BATCH_BODY_BYTES, OPERATION_BYTES
+
+
+class SandboxError(Exception):
+    """The sandbox cannot start or cannot be reached. The message names the thing and the remedy."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SandboxOptions:
+    """Settings of one sandbox, which stands for one workspace. Raises SandboxError for what cannot work.
+
+    `port` 0 takes a free port. `database` is a SQLite file that keeps the state over a restart; None keeps it
+    in memory. `discard` validates and counts only, and keeps no people. `ca_file` is where the certificate
+    authority of a TLS sandbox is written (PEM). `faults` are as `faults.Fault` reads them.
+
+    Where Customer.io's documents are silent there is a switch: `max_item_bytes` and `max_body_bytes` are
+    the wider reading of "32 kb" and "500 kb" (multiples of 1,024); `oversize_status` answers a larger body;
+    `accept_gzip` takes compressed bodies; `shuffle` applies the operations of a batch in random order;
+    `apply_delay` (seconds) is the time from acceptance to effect; `identifier_conflict` says whether an
+    update that would take another person's id or e-mail still applies its other attributes;
+    `email_change_by_id` lets a person addressed by id get another e-mail; `app_requests_per_second` makes
+    the App API answer 429 beyond that rate (its documented limit is 10).
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    site_id: str = "sandbox-site"
+    track_api_key: str = field(default="sandbox-key", repr=False)
+    app_api_key: str = field(default="sandbox-app-key", repr=False)
+    region: Literal["us", "eu"] = "us"
+    environment_id: int = 1
+    workspace_kind: Literal["email_or_id", "id"] = "email_or_id"
+    database: Path | None = None
+    discard: bool = False
+    tls: bool = False
+    ca_file: Path | None = None
+    apply_delay: float = 0.0
+    shuffle: bool = False
+    accept_gzip: bool = False
+    identifier_conflict: Literal["apply_others", "drop"] = "apply_others"
+    email_change_by_id: bool = True
+    oversize_status: Literal[400, 413] = 400
+    max_item_bytes: int = OPERATION_BYTES // 1000 * 1024
+    max_body_bytes: int = BATCH_BODY_BYTES // 1000 * 1024
+    app_requests_per_second: float | None = None
+    log_limit: int = 1_000_000
+    """Most operations, and most activities, that are remembered; the oldest are forgotten first."""
+    faults: tuple[Mapping[str, Any], ...] = ()
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.port <= 65_535:
+            raise SandboxError(
+                f"port {self.port} is not between 0 and 65535: give another, or 0 for a free one"
+            )
+        if ":" in self.site_id or not self.site_id:
+            raise SandboxError("site_id must be some text without a colon")
+        if not self.track_api_key or not self.app_api_key:
+            raise SandboxError("track_api_key and app_api_key must not be empty")
+        if self.region not in ("us", "eu"):
+            raise SandboxError(f"region {self.region!r} is neither us nor eu")
+        if self.workspace_kind not in ("email_or_id", "id"):
+            raise SandboxError(f"workspace_kind {self.workspace_kind!r} is neither email_or_id nor id")
+        if self.discard and self.database is not None:
+            raise SandboxError(
+                "discard keeps nothing, so it cannot have a database: leave one of the two out"
+            )
+        if self.apply_delay < 0:
+            raise SandboxError("apply_delay must not be negative")
+        if self.log_limit < 1 or self.max_item_bytes < 1 or self.max_body_bytes < 1:
+            raise SandboxError("log_limit, max_item_bytes and max_body_bytes must be at least 1")
+        if self.app_requests_per_second is not None and self.app_requests_per_second <= 0:
+            raise SandboxError("app_requests_per_second must be above 0")

@@ -1,0 +1,70 @@
+"""What the sandbox has counted since it started or was reset."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, deque
+from typing import Any
+
+_WINDOW_SECONDS = 10
+
+
+class Stats:
+    """Counters. Rates are over the last ten whole seconds, or less when it has not run that long."""
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin again at zero."""
+        self.started = time.monotonic()
+        self.requests = 0
+        self.body_bytes = 0
+        self.by_path: Counter[str] = Counter()
+        self.by_status: Counter[str] = Counter()
+        self.outcomes: Counter[str] = Counter()
+        self.by_action: dict[str, Counter[str]] = {}
+        self._seconds: deque[list[int]] = deque(maxlen=_WINDOW_SECONDS + 1)
+
+    def request(self, path: str, size: int) -> None:
+        """Count a request to the API and the bytes of its body."""
+        self.requests += 1
+        self.body_bytes += size
+        self.by_path[path] += 1
+        self._now()[1] += 1
+
+    def answered(self, status: int | str) -> None:
+        """Count an answer; `status` is a word when there was none."""
+        self.by_status[str(status)] += 1
+
+    def operations(self, kind: str, action: str, outcome: str, count: int = 1) -> None:
+        """Count operations by "<type>.<action>" and outcome."""
+        self.outcomes[outcome] += count
+        self.by_action.setdefault(f"{kind}.{action}", Counter())[outcome] += count
+        self._now()[2] += count
+
+    def _now(self) -> list[int]:
+        second = int(time.monotonic())
+        if not self._seconds or self._seconds[-1][0] != second:
+            self._seconds.append([second, 0, 0])
+        return self._seconds[-1]
+
+    def _rate(self, column: int) -> float:
+        now = time.monotonic()
+        first = int(now) - _WINDOW_SECONDS
+        span = min(_WINDOW_SECONDS, max(now - self.started, 1.0))
+        return round(sum(s[column] for s in self._seconds if first <= s[0] < int(now) + 1) / span, 1)
+
+    def report(self) -> dict[str, Any]:
+        """Everything as one JSON object; see `Sandbox.report` for what is added."""
+        return {
+            "uptime_seconds": round(time.monotonic() - self.started, 3),
+            "requests": self.requests,
+            "body_bytes": self.body_bytes,
+            "requests_per_second": self._rate(1),
+            "operations_per_second": self._rate(2),
+            "requests_by_path": dict(self.by_path),
+            "answers_by_status": dict(self.by_status),
+            "operations": {o: self.outcomes[o] for o in ("accepted", "rejected", "ignored")},
+            "operations_by_action": {name: dict(counts) for name, counts in self.by_action.items()},
+        }

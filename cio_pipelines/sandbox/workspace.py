@@ -1,0 +1,306 @@
+"""The workspace itself: people, who is blocked, objects, and what happened, all in memory."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from cio_pipelines.sandbox.options import SandboxOptions
+from cio_pipelines.sandbox.wire import encode
+
+IDENTIFIERS = ("id", "email", "phone", "cio_id")
+
+
+class Person(msgspec.Struct):
+    """One profile. `attributes` are the JSON values as sent, e-mail and phone among them, id and cio_id not.
+
+    `set_at` holds, per attribute ever set or removed, the unix second that its last change claims.
+    `relationships` is keyed by "<object type>/<object id>", `devices` by token.
+    """
+
+    cio_id: str
+    id: str | None = None
+    email: str | None = None
+    phone: str | None = None
+    attributes: dict[str, Any] = {}
+    set_at: dict[str, int] = {}
+    devices: dict[str, dict[str, Any]] = {}
+    relationships: dict[str, dict[str, Any]] = {}
+    anonymous_ids: list[str] = []
+    created_at: int = 0
+    updated_at: int = 0
+
+    @property
+    def key(self) -> str:
+        """What the person is known by outside: the id, else e-mail, phone, or the cio_id with its prefix."""
+        return self.id or self.email or self.phone or f"cio_{self.cio_id}"
+
+
+class ObjectRecord(msgspec.Struct):
+    """An object (a company, a course). `relationships` are the people's cio_ids and the links' attributes."""
+
+    cio_object_id: str
+    object_type_id: str
+    object_id: str
+    attributes: dict[str, Any] = {}
+    relationships: dict[str, dict[str, Any]] = {}
+
+
+class Activity(msgspec.Struct, gc=False, frozen=True):
+    """Something that happened, as Customer.io's activity log tells it. `person` is a cio_id or empty."""
+
+    sequence: int
+    type: str
+    person: str
+    customer_id: str | None
+    email: str | None
+    name: str
+    timestamp: int
+    data: dict[str, Any]
+    anonymous_id: str = ""
+
+
+class Logged(msgspec.Struct, gc=False, frozen=True):
+    """One operation received. `outcome` is accepted, rejected or ignored; `at` is unix seconds."""
+
+    sequence: int
+    action: str
+    type: str
+    id: str
+    outcome: str
+    at: float
+    reason: str = ""
+    field: str = ""
+    message: str = ""
+
+
+class Changes:
+    """What has changed since it was last written down, by key."""
+
+    def __init__(self) -> None:
+        self.people: set[str] = set()
+        self.blocked: set[tuple[str, str]] = set()
+        self.objects: set[tuple[str, str]] = set()
+        self.activities: list[Activity] = []
+        self.forgotten: list[int] = []
+        self.logged: list[Logged] = []
+        self.event_ids: list[str] = []
+
+
+class Workspace:
+    """State and its indexes. Every change notes its key in `changes` when a database wants to know."""
+
+    def __init__(self, options: SandboxOptions) -> None:
+        self.options = options
+        self.id_only = options.workspace_kind == "id"
+        self.changes: Changes | None = Changes() if options.database is not None else None
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self.people: dict[str, Person] = {}
+        self.blocked: dict[tuple[str, str], float] = {}
+        self.objects: dict[tuple[str, str], ObjectRecord] = {}
+        self.activities: dict[int, Activity] = {}
+        self.activities_of: dict[str, list[int]] = {}
+        self.log: dict[int, Logged] = {}
+        self.event_ids: set[str] = set()
+        self.last_number = 0
+        self.last_activity = 0
+        self.last_operation = 0
+        self._index: dict[str, dict[str, Person]] = {"id": {}, "email": {}, "phone": {}, "anonymous_id": {}}
+
+    def find(self, kind: str, value: str) -> Person | None:
+        """The person with that identifier; e-mail in any letter case."""
+        if kind == "cio_id":
+            return self.people.get(value)
+        return self._index[kind].get(normal(kind, value))
+
+    def next_number(self) -> str:
+        """A fresh opaque id, 12 hexadecimal digits."""
+        self.last_number += 1
+        return f"{self.options.environment_id % 0xFFFF:04x}{self.last_number:08x}"
+
+    def create(self, kind: str, value: str, now: int) -> Person:
+        """A new, empty profile that has one identifier."""
+        person = Person(self.next_number(), created_at=now, updated_at=now)
+        self.people[person.cio_id] = person
+        self.give(person, kind, value)
+        self.touch(person)
+        self.record("profile_create", person, now, {})
+        return person
+
+    def give(self, person: Person, kind: str, value: str) -> None:
+        """Set or replace one identifier of a person; nobody else may have it."""
+        self.take(person, kind)
+        setattr(person, kind, value)
+        self._index[kind][normal(kind, value)] = person
+        if kind != "id":
+            person.attributes[kind] = value
+
+    def take(self, person: Person, kind: str) -> None:
+        """Take one identifier away from a person, if it is set."""
+        value = getattr(person, kind)
+        if value is not None:
+            self._index[kind].pop(normal(kind, value), None)
+            setattr(person, kind, None)
+            person.attributes.pop(kind, None)
+
+    def join_anonymous(self, person: Person, anonymous_id: str) -> bool:
+        """Tie an anonymous id to a person for good. False when it is another's, or already this person's."""
+        if anonymous_id in self._index["anonymous_id"]:
+            return False
+        self._index["anonymous_id"][anonymous_id] = person
+        person.anonymous_ids.append(anonymous_id)
+        self.touch(person)
+        return True
+
+    def touch(self, person: Person) -> None:
+        """Note that a person has changed."""
+        if self.changes is not None:
+            self.changes.people.add(person.cio_id)
+
+    def remove(self, person: Person) -> None:
+        """Delete a person and everything recorded about them."""
+        for kind in ("id", "email", "phone"):
+            value = getattr(person, kind)
+            if value is not None:
+                self._index[kind].pop(normal(kind, value), None)
+        for anonymous_id in person.anonymous_ids:
+            self._index["anonymous_id"].pop(anonymous_id, None)
+        del self.people[person.cio_id]
+        for sequence in self.activities_of.pop(person.cio_id, ()):
+            self._forget(sequence)
+        for key in person.relationships:
+            record = self.objects.get(object_key(key))
+            if record is not None:
+                record.relationships.pop(person.cio_id, None)
+                self.touch_object(record)
+        self.touch(person)
+
+    def block(self, kind: str, value: str, at: float) -> None:
+        """Block an identifier: later calls that use it are ignored."""
+        key = (kind, normal(kind, value))
+        self.blocked[key] = at
+        if self.changes is not None:
+            self.changes.blocked.add(key)
+
+    def unblock(self, kind: str, value: str) -> bool:
+        """Free an identifier; False when it was free."""
+        key = (kind, normal(kind, value))
+        if self.changes is not None:
+            self.changes.blocked.add(key)
+        return self.blocked.pop(key, None) is not None
+
+    def is_blocked(self, kind: str, value: str) -> bool:
+        """Whether calls that use this identifier are ignored."""
+        return bool(self.blocked) and (kind, normal(kind, value)) in self.blocked
+
+    def touch_object(self, record: ObjectRecord) -> None:
+        """Note that an object has changed."""
+        if self.changes is not None:
+            self.changes.objects.add((record.object_type_id, record.object_id))
+
+    def record(
+        self,
+        kind: str,
+        person: Person | None,
+        timestamp: int,
+        data: dict[str, Any],
+        name: str = "",
+        anonymous_id: str = "",
+        whom: tuple[str | None, str | None] = (None, None),
+    ) -> None:
+        """Add to the activity log; `whom` is the id and e-mail of a person who is not there (any more)."""
+        self.last_activity += 1
+        customer_id, email = (person.id, person.email) if person is not None else whom
+        cio_id = person.cio_id if person is not None else ""
+        activity = Activity(
+            self.last_activity, kind, cio_id, customer_id, email, name, timestamp, data, anonymous_id
+        )
+        self.remember(activity)
+        if self.changes is not None:
+            self.changes.activities.append(activity)
+        if len(self.activities) > self.options.log_limit:
+            self._forget(next(iter(self.activities)))
+
+    def remember(self, activity: Activity) -> None:
+        """Put an activity into the log and under its person."""
+        self.activities[activity.sequence] = activity
+        if activity.person:
+            self.activities_of.setdefault(activity.person, []).append(activity.sequence)
+
+    def move(self, activity: Activity, person: Person) -> None:
+        """Make an activity another person's."""
+        moved = msgspec.structs.replace(
+            activity, person=person.cio_id, customer_id=person.id, email=person.email, anonymous_id=""
+        )
+        self.activities[activity.sequence] = moved
+        self.activities_of.setdefault(person.cio_id, []).append(activity.sequence)
+        if self.changes is not None:
+            self.changes.activities.append(moved)
+
+    def add_event_id(self, event_id: str) -> None:
+        """Remember an event's ULID, so that a repetition is known."""
+        self.event_ids.add(event_id)
+        if self.changes is not None:
+            self.changes.event_ids.append(event_id)
+
+    def log_operation(self, entry: Logged) -> None:
+        """Add to the log of operations."""
+        self.log[entry.sequence] = entry
+        if self.changes is not None:
+            self.changes.logged.append(entry)
+        if len(self.log) > self.options.log_limit:
+            del self.log[next(iter(self.log))]
+
+    def newest(self, person: Person | None = None) -> Iterator[Activity]:
+        """The activity log, newest first, of one person or of all."""
+        if person is None:
+            yield from reversed(self.activities.values())
+            return
+        for sequence in reversed(self.activities_of.get(person.cio_id, [])):
+            activity = self.activities.get(sequence)
+            if activity is not None:
+                yield activity
+
+    def restore(self, person: Person) -> None:
+        """Put back a person read from the database."""
+        self.people[person.cio_id] = person
+        for kind in ("id", "email", "phone"):
+            value = getattr(person, kind)
+            if value is not None:
+                self._index[kind][normal(kind, value)] = person
+        for anonymous_id in person.anonymous_ids:
+            self._index["anonymous_id"][anonymous_id] = person
+
+    def _forget(self, sequence: int) -> None:
+        if self.activities.pop(sequence, None) is not None and self.changes is not None:
+            self.changes.forgotten.append(sequence)
+
+
+def normal(kind: str, value: str) -> str:
+    """An identifier as it is compared: e-mail without regard to letter case, the rest exactly."""
+    return value.strip().casefold() if kind == "email" else value
+
+
+def object_key(text: str) -> tuple[str, str]:
+    """The pair (object type, object id) of a relationship's key."""
+    kind, _, name = text.partition("/")
+    return kind, name
+
+
+def as_text(value: Any) -> str:
+    """An attribute as the App API gives it back: text as it is, anything else as compact JSON."""
+    if isinstance(value, str):
+        return value
+    return str(value) if isinstance(value, Decimal) else encode(value).decode()
+
+
+def unix_now() -> int:
+    """Whole seconds since 1970."""
+    return int(time.time())
