@@ -13,11 +13,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
+import pandas as pd
 import sqlalchemy as sa
 
 from cio_pipelines.customerio import (
@@ -44,8 +46,10 @@ from cio_pipelines.sync.guards import (
 from cio_pipelines.sync.key import SyncKey
 from cio_pipelines.sync.lease import Lease
 from cio_pipelines.sync.ledger import Ledger
+from cio_pipelines.sync.letters import DeadLetter, list_letters, replay
 from cio_pipelines.sync.mapping import MappingChange, PeopleMapping, read_mapping
 from cio_pipelines.sync.planning import Planner, by
+from cio_pipelines.sync.preview import sample
 from cio_pipelines.sync.push import Costs, Progress, Pusher, PushSettings
 from cio_pipelines.sync.reports import Extraction, Outcomes, Plan, PushReport, Refusals, RunSummary
 from cio_pipelines.sync.specs import SyncSpec
@@ -62,9 +66,9 @@ class SyncSettings:
     """How a workspace is synced.
 
     `workspace` names it in the state's keys. `shared_emails_conflict`: the workspace identifies people
-    by e-mail too, so two people with one e-mail are quarantined. `unsubscribe_opted_out`: people who opted out of
-    everything get `unsubscribed` instead of being suppressed. `max_attempts` refusals of the same content
-    make a dead letter. `retention_days` is how long plans and ledgers are kept.
+    by e-mail too, so two people with one e-mail are quarantined. `unsubscribe_opted_out`: people who
+    opted out of everything get `unsubscribed` instead of being suppressed. `max_attempts` refusals of
+    the same content make a dead letter. `retention_days` is how long plans and ledgers are kept.
     """
 
     workspace: str
@@ -306,7 +310,7 @@ class PeopleSync:
     def _note(self, connection: WarehouseConnection, run_id: str, **values: object) -> None:
         connection.execute(sync_runs.update().where(self._key.run(sync_runs, run_id)).values(**values))
 
-    def _run(self, connection: WarehouseConnection, run_id: str, statuses: tuple[str, ...]) -> sa.Row[object]:
+    def _run(self, connection: WarehouseConnection, run_id: str, statuses: tuple[str, ...]) -> sa.Row[Any]:
         found = connection.rows(sa.select(sync_runs).where(self._key.run(sync_runs, run_id)))
         if not found or found[0].status not in statuses:
             state = f"is {found[0].status}" if found else "is not in the ledger"
@@ -344,7 +348,7 @@ class PeopleSync:
                 try:
                     if run.planned:
                         costs, preflight = asyncio.run(
-                            self._send(connection, ledger, lease, run.extracted_at, on_progress)
+                            self._send(connection, ledger, lease, run, on_progress)
                         )
                     ended_by = str(costs.ended_by) if costs.ended_by else None
                 finally:
@@ -381,7 +385,7 @@ class PeopleSync:
         connection: WarehouseConnection,
         ledger: Ledger,
         lease: Lease,
-        extracted_at: datetime,
+        run: sa.Row[Any],
         on_progress: Progress | None,
     ) -> tuple[Costs, str | None]:
         async with self._connect() as client:
@@ -394,9 +398,10 @@ class PeopleSync:
                 connection=connection,
                 ledger=ledger,
                 lease=lease,
-                timestamp=int(extracted_at.timestamp()),
+                timestamp=int(run.extracted_at.timestamp()),
                 client=client,
                 settings=self._settings.push,
+                total=run.planned,
                 on_progress=on_progress,
             )
             return await pusher.run(), preflight
@@ -423,6 +428,21 @@ class PeopleSync:
     def _dead_letters(self, connection: WarehouseConnection) -> int:
         letters = sa.select(sa.func.count()).where(self._key.owns(dead_letters))
         return int(connection.scalar(letters))
+
+    def preview(self, run_id: str, rows: int = 10) -> pd.DataFrame:
+        """A few rows of a plan with every value masked; see `preview.sample`."""
+        with self._state() as connection:
+            return sample(connection, self._key, run_id, rows)
+
+    def letters(self, limit: int | None = None) -> list[DeadLetter]:
+        """Dead letters of this workspace and sync, the newest first."""
+        with self._state() as connection:
+            return list_letters(connection, self._key, limit=limit)
+
+    def replay(self, people: Sequence[str] | None = None) -> int:
+        """Give dead letters another chance; see `letters.replay`."""
+        with self._state() as connection:
+            return replay(connection, self._key, people)
 
     def outcomes(self, run_id: str) -> Outcomes:
         """The ledger's word on a run, read anew."""

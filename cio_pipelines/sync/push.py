@@ -33,8 +33,8 @@ from cio_pipelines.sync.ledger import Answered, Ledger
 from cio_pipelines.sync.state import sync_acks, sync_plan
 from cio_pipelines.warehouse import Warehouse, WarehouseConnection
 
-Progress = Callable[[int], None]
-"""Called with the number of operations answered since the last call."""
+Progress = Callable[[int, int], None]
+"""Called with the number of operations answered so far, and of those to be sent."""
 
 _PASSING = (TransportError, ServerError, RateLimited, RetryBudgetExhausted, DeadlineExceeded)
 _MAX_FAILED_BODIES = 3
@@ -83,9 +83,11 @@ class Pusher:
     timestamp: int
     client: TrackClient
     settings: PushSettings
+    total: int = 0
     on_progress: Progress | None = None
     costs: Costs = field(default_factory=Costs)
     _answered: list[Answered] = field(default_factory=list[Answered])
+    _done: int = 0
     _pending: int = 0
     _flushed_at: float = 0.0
     _beat_at: float = 0.0
@@ -184,9 +186,11 @@ class Pusher:
         self.costs.attempts += result.attempts
         self.costs.bytes_sent += result.bytes_sent
         self._answered.append(Answered(self._bodies, body.phase, body.people, body.operations, result))
-        self._pending += result.stop - result.start
+        count = result.stop - result.start
+        self._pending += count
+        self._done += count
         if self.on_progress is not None:
-            self.on_progress(result.stop - result.start)
+            self.on_progress(self._done, self.total)
         error = result.error
         if error is None:
             self._failed_in_a_row = 0

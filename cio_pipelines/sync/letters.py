@@ -1,0 +1,85 @@
+"""Dead letters: listing them, and giving them another chance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import sqlalchemy as sa
+
+from cio_pipelines.sync.key import SyncKey
+from cio_pipelines.sync.planning import ERASURE_HASH
+from cio_pipelines.sync.state import dead_letters, open_people
+from cio_pipelines.warehouse import WarehouseConnection
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """An operation left alone. `kind` is `quarantined` (never sent) or `rejected` (by Customer.io)."""
+
+    person_id: str
+    operation: str
+    kind: str
+    attempts: int
+    field: str
+    reason: str
+    message: str
+    since: datetime
+
+
+def list_letters(
+    connection: WarehouseConnection, key: SyncKey, *, limit: int | None = None
+) -> list[DeadLetter]:
+    """The newest first, at most `limit`."""
+    letters = (
+        sa.select(dead_letters)
+        .where(key.owns(dead_letters))
+        .order_by(dead_letters.c.since.desc(), dead_letters.c.person_id)
+        .limit(limit)
+    )
+    return [
+        DeadLetter(
+            row.person_id,
+            row.operation,
+            row.kind,
+            row.attempts,
+            row.field or "",
+            row.reason or "",
+            row.message or "",
+            row.since,
+        )
+        for row in connection.rows(letters)
+    ]
+
+
+def replay(connection: WarehouseConnection, key: SyncKey, people: Sequence[str] | None) -> int:
+    """Take dead letters up again, with all their attempts: of these people, or of everybody (None).
+
+    The next sync plans them whatever its window. Returns how many letters there were.
+    """
+    chosen = key.owns(dead_letters)
+    if people is not None:
+        chosen = sa.and_(chosen, dead_letters.c.person_id.in_(people))
+    count = int(connection.scalar(sa.select(sa.func.count()).select_from(dead_letters).where(chosen)))
+    if not count:
+        return 0
+    given = {
+        "outcome": sa.literal("due"),
+        "attempts": sa.literal(0),
+        "since": sa.literal(datetime.now(UTC), open_people.c.since.type),
+    }
+    columns = [
+        given.get(column.name, dead_letters.c.get(column.name)).label(column.name) for column in open_people.c
+    ]
+    waiting = sa.select(open_people.c.person_id).where(key.owns(open_people))
+    # An erasure needs no open row: it is planned anew whenever no letter is in its way.
+    rows = sa.select(*columns).where(
+        chosen,
+        dead_letters.c.attributes_hash != ERASURE_HASH,
+        dead_letters.c.person_id.not_in(waiting),
+    )
+    with connection.transaction():
+        connection.execute(open_people.insert().from_select([c.name for c in open_people.c], rows))
+        connection.execute(dead_letters.delete().where(chosen))
+    return count
