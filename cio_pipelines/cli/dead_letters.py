@@ -1,0 +1,46 @@
+"""`cio dead-letters`: what was given up, and giving it another chance."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import pandas as pd
+import typer
+
+from cio_pipelines.cli.console import out
+from cio_pipelines.cli.summary import as_table
+from cio_pipelines.settings import SettingsError, load_settings
+from cio_pipelines.sync.engine import PeopleSync
+from cio_pipelines.sync.specs import PEOPLE
+
+app = typer.Typer(no_args_is_help=True, help="Operations that are left alone, and their replay.")
+
+
+def _engine() -> PeopleSync:
+    settings = load_settings()
+    return PeopleSync(settings.warehouse(), PEOPLE, settings.sync_settings(), settings.track_client)
+
+
+@app.command("list")
+def list_(limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 50) -> None:
+    """The newest dead letters, with who refused them and why."""
+    letters = _engine().letters(limit)
+    if not letters:
+        out.print("No dead letters.")
+        return
+    names = ("person_id", "operation", "kind", "attempts", "field", "reason", "message")
+    frame = pd.DataFrame([{name: getattr(letter, name) for name in names} for letter in letters])
+    frame["since"] = [f"{letter.since:%Y-%m-%d %H:%M}" for letter in letters]
+    out.print(as_table(frame))
+
+
+@app.command()
+def replay(
+    people: Annotated[list[str] | None, typer.Argument(help="Ids of people.")] = None,
+    everybody: Annotated[bool, typer.Option("--all", help="Every dead letter.")] = False,
+) -> None:
+    """Let the next sync try them again, whatever its window."""
+    if bool(people) == everybody:
+        raise SettingsError("Name people, or give --all.")
+    count = _engine().replay(None if everybody else people)
+    out.print(f"{count:,} dead letters are taken up by the next sync.")

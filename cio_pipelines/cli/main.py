@@ -1,0 +1,43 @@
+"""All commands, and what becomes of their errors."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from cio_pipelines.cli import bench, dead_letters, demo, dev, doctor, sandbox, sync
+from cio_pipelines.cli.console import complain
+from cio_pipelines.customerio import CustomerIOError
+from cio_pipelines.settings import SettingsError
+from cio_pipelines.sync.errors import SyncError
+from cio_pipelines.warehouse import WarehouseError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Keep a data warehouse and a Customer.io workspace in step.",
+)
+app.add_typer(sync.app, name="sync")
+app.add_typer(dead_letters.app, name="dead-letters")
+app.command()(doctor.doctor)
+app.command()(sandbox.sandbox)
+app.command()(demo.demo)
+app.command()(dev.dev)
+app.command()(bench.bench)
+
+
+def main() -> None:
+    """Entry point: errors that a person can act on are told in a line, without a traceback."""
+    try:
+        app()
+    except SettingsError as error:
+        complain(str(error))
+        sys.exit(2)
+    except (SyncError, WarehouseError, CustomerIOError) as error:
+        complain(str(error))
+        sys.exit(1)
+    except KeyboardInterrupt:
+        complain("Interrupted. What Customer.io accepted is committed; run the same command again.")
+        sys.exit(130)

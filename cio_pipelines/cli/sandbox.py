@@ -1,0 +1,36 @@
+"""`cio sandbox`: Customer.io on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cio_pipelines.settings import LOCAL, SANDBOX_PORT
+
+
+def sandbox(
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; the page shows personal data.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="0 takes a free one.")] = SANDBOX_PORT,
+    database: Annotated[Path, typer.Option(help="Where the state is kept.")] = LOCAL / "sandbox.sqlite",
+    memory: Annotated[bool, typer.Option("--memory", help="Keep the state in memory only.")] = False,
+    discard: Annotated[bool, typer.Option("--discard", help="Only validate and count.")] = False,
+    tls: Annotated[bool, typer.Option("--tls", help="HTTPS, with a certificate made at start.")] = False,
+) -> None:
+    """Run a local Customer.io with a page to look at, for development and tests."""
+    from cio_pipelines.sandbox import SandboxOptions, run_sandbox
+
+    if not memory and not discard:
+        database.parent.mkdir(parents=True, exist_ok=True)
+    run_sandbox(
+        SandboxOptions(
+            host=host,
+            port=port,
+            database=None if memory or discard else database,
+            discard=discard,
+            tls=tls,
+        )
+    )

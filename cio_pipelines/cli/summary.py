@@ -1,0 +1,96 @@
+"""A run as text and as JSON, from the ledger."""
+
+from __future__ import annotations
+
+import resource
+import sys
+from typing import Any
+
+import pandas as pd
+from rich.console import Group
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from cio_pipelines.cli.console import pairs
+from cio_pipelines.sync.reports import RunSummary
+
+
+def peak_rss_mb() -> float:
+    """Most memory that this process has held, in MB of 1,000,000 bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak * (1 if sys.platform == "darwin" else 1024) / 1e6
+
+
+def as_table(frame: pd.DataFrame) -> Table:
+    """A small frame, such as a plan's sample."""
+    table = Table(box=None, padding=(0, 2, 0, 2), header_style="dim")
+    for name in frame.columns:
+        table.add_column(str(name))
+    for row in frame.itertuples(index=False):
+        table.add_row(*[escape(str(value)) for value in row])
+    return table
+
+
+def as_json(summary: RunSummary, total_seconds: float, **extra: Any) -> dict[str, Any]:
+    """The keys that scripts rely on. `rejected` holds the quarantined ones too."""
+    outcomes = summary.outcomes
+    return {
+        "run_id": summary.run_id,
+        "status": summary.status,
+        "extracted": summary.extracted,
+        "unchanged": summary.unchanged,
+        "tombstoned": summary.tombstoned,
+        "left_alone": summary.left_alone,
+        "planned": outcomes.planned,
+        "accepted": outcomes.accepted,
+        "rejected": outcomes.rejected + outcomes.quarantined,
+        "quarantined": outcomes.quarantined,
+        "due": outcomes.due,
+        "requests": summary.requests,
+        "bytes": summary.bytes_sent,
+        "seconds": {
+            **{name: round(seconds, 3) for name, seconds in summary.seconds.items()},
+            "total": round(total_seconds, 3),
+        },
+        "peak_rss_mb": round(peak_rss_mb(), 1),
+        "refusals": [
+            {"by": r.source, "field": r.field, "reason": r.reason, "people": r.people}
+            for r in summary.refusals
+        ],
+        **extra,
+    }
+
+
+def as_text(summary: RunSummary, total_seconds: float) -> Group:
+    """The same for a person."""
+    outcomes, seconds = summary.outcomes, summary.seconds
+    busy = sum(seconds.values())
+    speed = outcomes.accepted / busy if busy else 0.0
+    rows = [
+        ("looked at", str(summary.window)),
+        ("extracted", f"{summary.extracted:,}"),
+        ("unchanged", f"{summary.unchanged:,}"),
+        *([("tombstoned", f"{summary.tombstoned:,}")] if summary.tombstoned else []),
+        *([("left alone", f"{summary.left_alone:,} (dead letters)")] if summary.left_alone else []),
+        ("planned", f"{outcomes.planned:,}"),
+        ("accepted", f"{outcomes.accepted:,}"),
+        ("rejected", f"{outcomes.rejected + outcomes.quarantined:,}"),
+        *[
+            (
+                "",
+                f"{r.people:,} × {r.field or '(no field)'} {r.reason} "
+                f"({'quarantined before sending' if r.source == 'quarantine' else 'refused by Customer.io'})",
+            )
+            for r in summary.refusals
+        ],
+        ("due", f"{outcomes.due:,}"),
+        ("requests", f"{summary.requests:,}"),
+        ("bytes", f"{summary.bytes_sent:,}"),
+        (
+            "seconds",
+            ", ".join(f"{name} {spent:.2f}" for name, spent in [*seconds.items(), ("total", total_seconds)]),
+        ),
+        ("people per second", f"{speed:,.0f} (from plan to committed snapshot)"),
+    ]
+    return Group(Text(f"run {summary.run_id}: {summary.status}", style="bold"), pairs(rows))

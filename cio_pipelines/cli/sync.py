@@ -1,0 +1,156 @@
+"""`cio sync people`: the scheduled sync, by hand or by cron."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cio_pipelines.cli.console import complain, out, push_progress, warn
+from cio_pipelines.cli.summary import as_json, as_table, as_text
+from cio_pipelines.settings import Settings, SettingsError, load_settings
+from cio_pipelines.sync.engine import PeopleSync
+from cio_pipelines.sync.errors import UnknownRun
+from cio_pipelines.sync.specs import PEOPLE
+from cio_pipelines.warehouse import WarehouseError
+
+if TYPE_CHECKING:
+    from cio_pipelines.runs import Request
+
+app = typer.Typer(no_args_is_help=True, help="Bring Customer.io in step with the warehouse.")
+
+
+@app.callback()
+def syncs() -> None:
+    """Bring Customer.io in step with the warehouse."""
+
+
+@app.command()
+def people(
+    partition: Annotated[str | None, typer.Option(help="One day, such as 2026-05-20 (UTC).")] = None,
+    range_: Annotated[
+        str | None, typer.Option("--range", help="Days from A to B, both included: 2026-05-01...2026-05-20.")
+    ] = None,
+    full: Annotated[bool, typer.Option("--full", help="All of the mart, and people to erase.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the plan.")] = False,
+    as_json_: Annotated[
+        bool, typer.Option("--json", help="End with one JSON object on the last line.")
+    ] = False,
+    allow_changes: Annotated[
+        bool, typer.Option("--allow-changes", help="Let more people change than the guard allows.")
+    ] = False,
+    allow_mapping_change: Annotated[
+        bool, typer.Option("--allow-mapping-change", help="Let a changed mapping re-send people.")
+    ] = False,
+    allow_suppressions: Annotated[
+        bool, typer.Option("--allow-suppressions", help="Let more people be suppressed.")
+    ] = False,
+    allow_erasures: Annotated[
+        bool, typer.Option("--allow-erasures", help="Let more people be erased (with --full).")
+    ] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Show Dagster's log.")] = False,
+) -> None:
+    """Sync people: dbt, diff, push, checks, as one Dagster run.
+
+    Without --partition, --range or --full it takes the running day, and the day before while that is young.
+    """
+    settings = load_settings()
+    settings.sync_settings()
+    # Loading Dagster takes seconds: wrong settings and wrong use are told before.
+    from cio_pipelines.runs import Request
+
+    if sum((partition is not None, range_ is not None, full)) > 1:
+        raise SettingsError("Give only one of --partition, --range and --full.")
+    single, span = _days(settings, partition, range_, full=full)
+    request = Request(
+        partition=single,
+        partition_range=span,
+        full=full,
+        dry_run=dry_run,
+        allow_changes=allow_changes,
+        allow_mapping_change=allow_mapping_change,
+        allow_suppressions=allow_suppressions,
+        allow_erasures=allow_erasures,
+        verbose=verbose,
+    )
+    raise typer.Exit(0 if run_and_show(settings, request, json_line=as_json_) else 1)
+
+
+def run_and_show(settings: Settings, request: Request, *, json_line: bool = False) -> bool:
+    """Run a request, print what became of it, and say whether all is well."""
+    from cio_pipelines.definitions import defs
+    from cio_pipelines.metadata import erasure_run
+    from cio_pipelines.runs import run_people_sync
+
+    started = time.monotonic()
+    with push_progress():
+        result = run_people_sync(request, defs())
+    total = time.monotonic() - started
+    for name, words in result.warnings.items():
+        warn(f"{name}: {words}")
+    for name, words in {**result.failures, **result.failed_checks}.items():
+        complain(f"{name}: {words}")
+    healthy = result.success and not result.failed_checks
+    engine = PeopleSync(settings.warehouse(), PEOPLE, settings.sync_settings(), settings.track_client)
+    line: dict[str, Any] = {"run_id": result.run_id}
+    try:
+        summary = engine.summary(result.run_id)
+        line = as_json(summary, total)
+        out.print(as_text(summary, total))
+        if request.dry_run:
+            out.print(as_table(engine.preview(result.run_id)))
+        elif request.full:
+            erasure = engine.summary(erasure_run(result.run_id))
+            if erasure.outcomes.planned:
+                out.print(as_text(erasure, sum(erasure.seconds.values())))
+    except UnknownRun:
+        # It did not come to a sync: what was complained of above is all there is to tell.
+        if healthy:
+            raise
+    except WarehouseError:
+        if result.success:
+            raise
+    if json_line:
+        line |= {"success": healthy, "failed_checks": sorted(result.failed_checks)}
+        sys.stdout.write(json.dumps(line) + "\n")
+    return healthy
+
+
+def _days(
+    settings: Settings, partition: str | None, range_: str | None, *, full: bool
+) -> tuple[str | None, tuple[str, str] | None]:
+    """The partition, or both ends of a range, that the options mean. Raises SettingsError."""
+    from cio_pipelines.partitions import open_partitions, partition_of
+
+    now = datetime.now(UTC)
+    if partition is not None:
+        return _day(settings, partition, now), None
+    if range_ is not None:
+        ends = range_.split("...")
+        if len(ends) != 2:
+            raise SettingsError("--range takes two days with three dots between: 2026-05-01...2026-05-20.")
+        first, last = (_day(settings, end, now) for end in ends)
+        if first > last:
+            raise SettingsError(f"The range ends ({last}) before it starts ({first}).")
+        return (first, None) if first == last else (None, (first, last))
+    if full:
+        return partition_of(now), None
+    keys = open_partitions(now, timedelta(hours=settings.cio_lookback_hours))
+    return (keys[0], None) if len(keys) == 1 else (None, (keys[0], keys[-1]))
+
+
+def _day(settings: Settings, text: str, now: datetime) -> str:
+    try:
+        day = datetime.strptime(text.strip(), "%Y-%m-%d").replace(tzinfo=UTC)
+    except ValueError:
+        raise SettingsError(f"{text!r} is no day: write it like 2026-05-20.") from None
+    if not settings.first_partition <= day <= now:
+        first = settings.first_partition.date()
+        raise SettingsError(
+            f"{text} has no partition: they run from {first} (CIO_PARTITIONS_START) to today, {now.date()}."
+        )
+    return day.strftime("%Y-%m-%d")

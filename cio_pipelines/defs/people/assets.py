@@ -1,0 +1,152 @@
+"""The people sync as assets: who changed, what differs, what Customer.io accepted, who was erased."""
+
+import dagster as dg
+
+from cio_pipelines import metadata
+from cio_pipelines.partitions import people_partitions, window_of
+from cio_pipelines.resources import PeopleSyncResource
+from cio_pipelines.sync.guards import Approvals
+
+MART = dg.AssetKey(["analytics", "customerio_people"])
+_COMMON = {"group_name": "customerio", "owners": ["team:growth"], "kinds": {"python", "customerio"}}
+
+
+class ExtractConfig(dg.Config):
+    """What a run looks at."""
+
+    full: bool = False
+    """The whole mart instead of the days of the run's partitions."""
+
+
+class PlanConfig(dg.Config):
+    """What a person allows a run to do beyond the guards' limits."""
+
+    allow_changes: bool = False
+    allow_mapping_change: bool = False
+    allow_suppressions: bool = False
+    dry_run: bool = False
+    """Only plan: the plan can be read and will never be sent."""
+
+
+class EraseConfig(dg.Config):
+    """What a person allows an erasure to do beyond its guard's limit."""
+
+    allow_erasures: bool = False
+
+
+@dg.asset(
+    key=["customerio", "changed_users"],
+    deps=[MART],
+    partitions_def=people_partitions,
+    backfill_policy=dg.BackfillPolicy.single_run(),
+    **_COMMON,
+)
+def changed_users(
+    context: dg.AssetExecutionContext, config: ExtractConfig, people_sync: PeopleSyncResource
+) -> dg.MaterializeResult:
+    """Rows of the mart whose `updated_at` lies in the run's days (or all of them), and whoever an earlier
+    run left open. Fails when the mart is missing or its ids are null or repeated.
+    """
+    with people_sync.engine() as engine:
+        extraction = engine.extract(context.run.run_id, window_of(context, full=config.full))
+    return dg.MaterializeResult(metadata=metadata.of_extraction(extraction))
+
+
+@dg.asset(
+    key=["customerio", "profile_diff"],
+    deps=[changed_users],
+    partitions_def=people_partitions,
+    backfill_policy=dg.BackfillPolicy.single_run(),
+    check_specs=[
+        dg.AssetCheckSpec(
+            name,
+            asset=["customerio", "profile_diff"],
+            blocking=True,
+            description=f"{told} Over the limit nothing is sent, unless the run's config allows it.",
+        )
+        for name, told in (
+            ("changed_people", "The share of known people whose attributes change."),
+            ("mapping_change", "The share of known people re-sent because the mart's columns changed."),
+            ("suppressed_people", "The share of people to suppress, which deletes them in Customer.io."),
+        )
+    ]
+    + [
+        dg.AssetCheckSpec(
+            "silent_changes",
+            asset=["customerio", "profile_diff"],
+            description="Nobody changed without a new `updated_at`: only a full sync finds those.",
+        )
+    ],
+    **_COMMON,
+)
+def profile_diff(
+    context: dg.AssetExecutionContext, config: PlanConfig, people_sync: PeopleSyncResource
+) -> dg.MaterializeResult:
+    """The operations that bring Customer.io in step: each row's canonical attributes compared by hash with
+    the last-synced snapshot. Rows that Customer.io would refuse are quarantined here, with the reason.
+    """
+    approvals = Approvals(
+        changed=config.allow_changes,
+        mapping=config.allow_mapping_change,
+        suppressed=config.allow_suppressions,
+    )
+    with people_sync.engine() as engine:
+        plan = engine.plan(context.run.run_id, approvals, dry_run=config.dry_run)
+    silent = dg.AssetCheckResult(
+        check_name="silent_changes",
+        passed=plan.silent == 0,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=metadata.silent_changes(plan),
+        metadata={"people": plan.silent},
+    )
+    verdicts = [metadata.check_of(verdict) for verdict in plan.verdicts]
+    return dg.MaterializeResult(metadata=metadata.of_plan(plan), check_results=[*verdicts, silent])
+
+
+@dg.asset(
+    key=["customerio", "identified_profiles"],
+    deps=[profile_diff],
+    partitions_def=people_partitions,
+    backfill_policy=dg.BackfillPolicy.single_run(),
+    pool="customerio_people",
+    **_COMMON,
+)
+def identified_profiles(
+    context: dg.AssetExecutionContext, people_sync: PeopleSyncResource
+) -> dg.MaterializeResult:
+    """Profiles as Customer.io accepted them: the plan sent in batches, each row's outcome in the ledger, and
+    the snapshot moved for accepted rows only.
+    """
+    with people_sync.engine() as engine:
+        report = engine.push(context.run.run_id, people_sync.progress)
+    return metadata.materialized(report)
+
+
+@dg.asset(
+    key=["customerio", "erased_profiles"],
+    deps=[MART],
+    pool="customerio_people",
+    check_specs=[
+        dg.AssetCheckSpec(
+            "erased_people",
+            asset=["customerio", "erased_profiles"],
+            blocking=True,
+            description="The share of people to erase. Over the limit nothing is sent, unless allowed.",
+        )
+    ],
+    **_COMMON,
+)
+def erased_profiles(
+    context: dg.AssetExecutionContext, config: EraseConfig, people_sync: PeopleSyncResource
+) -> dg.MaterializeResult:
+    """People with a tombstone (`deleted_at`), suppressed and then deleted in Customer.io; their payloads are
+    cleared here too. People who are merely absent from the mart are left alone.
+    """
+    run_id = metadata.erasure_run(context.run.run_id)
+    with people_sync.engine() as engine:
+        plan = engine.plan_erasure(run_id, Approvals(erased=config.allow_erasures))
+        checks = [metadata.check_of(verdict) for verdict in plan.verdicts]
+        if plan.blocked:
+            return dg.MaterializeResult(metadata=metadata.of_plan(plan), check_results=checks)
+        report = engine.push(run_id, people_sync.progress)
+    return metadata.materialized(report, checks)

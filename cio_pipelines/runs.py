@@ -1,0 +1,164 @@
+"""Running the project's Dagster jobs in this process, recorded in the instance that the UI shows."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import psutil
+from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
+
+from cio_pipelines.settings import LOCAL, ROOT
+
+FULL_RUN_CONFIG: dict[str, Any] = {"ops": {"customerio__changed_users": {"config": {"full": True}}}}
+"""Run config by which a sync looks at the whole mart."""
+
+_RANGE_START, _RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+_OWNER = "cio/process"
+_UNFINISHED = [
+    DagsterRunStatus.QUEUED,
+    DagsterRunStatus.NOT_STARTED,
+    DagsterRunStatus.STARTING,
+    DagsterRunStatus.STARTED,
+    DagsterRunStatus.CANCELING,
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Which people to sync. At most one of `partition`, `partition_range` (both ends included) and `full`."""
+
+    partition: str | None = None
+    partition_range: tuple[str, str] | None = None
+    full: bool = False
+    dry_run: bool = False
+    allow_changes: bool = False
+    allow_mapping_change: bool = False
+    allow_suppressions: bool = False
+    allow_erasures: bool = False
+    verbose: bool = False
+
+    @property
+    def run_config(self) -> dict[str, Any]:
+        """The job's run config."""
+        planning = {
+            "allow_changes": self.allow_changes,
+            "allow_mapping_change": self.allow_mapping_change,
+            "allow_suppressions": self.allow_suppressions,
+            "dry_run": self.dry_run,
+        }
+        ops: dict[str, Any] = {"customerio__profile_diff": {"config": planning}}
+        if self.full:
+            ops |= FULL_RUN_CONFIG["ops"]
+            if not self.dry_run:
+                ops["customerio__erased_profiles"] = {"config": {"allow_erasures": self.allow_erasures}}
+        level = "INFO" if self.verbose else "CRITICAL"
+        return {"ops": ops, "loggers": {"console": {"config": {"log_level": level}}}}
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """How a run ended. `failures`: step → what went wrong; `failed_checks`: name → description."""
+
+    run_id: str
+    success: bool
+    failures: Mapping[str, str] = field(default_factory=dict[str, str])
+    failed_checks: Mapping[str, str] = field(default_factory=dict[str, str])
+    warnings: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+def dagster_home() -> Path:
+    """Dagster's home: DAGSTER_HOME, else the project's own. Made ready when it is new or empty."""
+    home = Path(os.environ.get("DAGSTER_HOME") or LOCAL / "dagster").absolute()
+    home.mkdir(parents=True, exist_ok=True)
+    if not (home / "dagster.yaml").exists():
+        shutil.copyfile(ROOT / "dagster.yaml", home / "dagster.yaml")
+    os.environ["DAGSTER_HOME"] = str(home)
+    return home
+
+
+def run_people_sync(request: Request, definitions: dg.Definitions) -> RunResult:
+    """Run the sync's job to its end in this process."""
+    dagster_home()
+    full = request.full and not request.dry_run
+    job = definitions.resolve_job_def("sync_people_fully" if full else "sync_people")
+    selection = None
+    if request.dry_run:
+        push = {dg.AssetKey(["customerio", "identified_profiles"])}
+        selection = [key for key in job.asset_layer.executable_asset_keys if key not in push]
+    tags = {_OWNER: _this_process()}
+    if request.partition_range is not None:
+        tags |= dict(zip((_RANGE_START, _RANGE_END), request.partition_range, strict=True))
+    with DagsterInstance.get() as instance:
+        end_orphans(instance)
+        result = job.execute_in_process(
+            run_config=request.run_config,
+            instance=instance,
+            partition_key=request.partition,
+            asset_selection=selection,
+            tags=tags,
+            raise_on_error=False,
+        )
+    return _read(result)
+
+
+def end_orphans(instance: DagsterInstance) -> int:
+    """Mark runs of killed `cio` processes as failed, and free the pool's slots that they hold.
+
+    Nothing else would: Dagster's monitor watches only runs that it launched. Returns how many there were.
+    """
+    orphans = 0
+    for run in instance.get_runs(filters=RunsFilter(statuses=_UNFINISHED)):
+        owner = run.tags.get(_OWNER)
+        if owner is not None and _is_gone(owner):
+            instance.report_run_failed(run, "The process of this run was killed.")
+            instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+            orphans += 1
+    return orphans
+
+
+def _this_process() -> str:
+    me = psutil.Process()
+    return f"{socket.gethostname()}:{me.pid}:{me.create_time():.1f}"
+
+
+def _is_gone(owner: str) -> bool:
+    host, pid, started = owner.rsplit(":", 2)
+    if host != socket.gethostname():
+        return False
+    try:
+        process = psutil.Process(int(pid))
+        return process.status() == psutil.STATUS_ZOMBIE or f"{process.create_time():.1f}" != started
+    except psutil.NoSuchProcess:
+        return True
+
+
+def _read(result: dg.ExecuteInProcessResult) -> RunResult:
+    failures: dict[str, str] = {}
+    for event in result.all_events:
+        if event.is_step_failure:
+            data = event.step_failure_data
+            told = data.user_failure_data.description if data.user_failure_data else None
+            error = data.error.cause or data.error if data.error else None
+            failures[str(event.step_key)] = told or (error.message.strip() if error else "failed")
+    checks = result.get_asset_check_evaluations()
+    bad = [check for check in checks if not check.passed]
+    errors = {
+        c.check_name: c.description or "failed" for c in bad if c.severity is dg.AssetCheckSeverity.ERROR
+    }
+    warned = {c.check_name: c.description or "failed" for c in bad if c.check_name not in errors}
+    # A blocking check fails its step with a message of Dagster's own; the check says it better.
+    told_better = {step for step, words in failures.items() if "blocking asset check" in words.lower()}
+    return RunResult(
+        run_id=result.run_id,
+        success=result.success,
+        failures={step: words for step, words in failures.items() if step not in told_better or not errors},
+        failed_checks=errors,
+        warnings=warned,
+    )

@@ -1,0 +1,193 @@
+"""Every setting, read once from the environment.
+
+A value is demanded only where it is used: a sync needs no App API key. A variable that begins like ours and
+is none of ours is taken for a typo. Secrets are never in a repr, a message or metadata.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+
+from cio_pipelines.customerio import Region, TrackClient
+from cio_pipelines.sync.engine import SyncSettings
+from cio_pipelines.sync.guards import GuardLimits, Limits
+from cio_pipelines.sync.push import PushSettings
+from cio_pipelines.warehouse import Warehouse, open_warehouse
+
+ROOT = Path(__file__).resolve().parents[1]
+LOCAL = ROOT / ".local"
+"""Local state of the embedded default: warehouse, Dagster's home, sandbox. Ignored by git."""
+
+SANDBOX_PORT = 8471
+_OURS = ("CIO_", "CUSTOMERIO_", "WAREHOUSE_", "LANDING_", "QUEUE_")
+_OTHERS = frozenset(
+    {
+        # settings of parts that read them elsewhere, and of the tests
+        "CIO_SHARED_DIR",
+        "LANDING_URL",
+        "QUEUE_URL",
+        "CUSTOMERIO_WEBHOOK_SIGNING_KEY",
+    }
+)
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=0)]
+
+
+class SettingsError(Exception):
+    """A variable is missing or wrong. The message names it and says what to set; it quotes no secret."""
+
+
+class Settings(BaseModel):
+    """The environment as frozen values; each is the variable of the same name in capitals."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    cio_env: Literal["local", "staging", "prod"] = "local"
+    warehouse_url: str = f"duckdb:///{LOCAL / 'warehouse.duckdb'}"
+    warehouse_memory_limit: str = "500MB"
+    warehouse_threads: Annotated[int, Field(ge=1)] | None = None
+
+    customerio_region: Region = Region.US
+    customerio_site_id: str | None = None
+    customerio_track_api_key: SecretStr | None = None
+    customerio_app_api_key: SecretStr | None = None
+    customerio_track_url: str | None = None
+    customerio_app_url: str | None = None
+    customerio_ca_bundle: Path | None = None
+    customerio_workspace: str | None = None
+    customerio_workspace_kind: Literal["email_or_id", "id"] = "email_or_id"
+    customerio_requests_per_second: Annotated[float, Field(gt=0)] = 100
+    customerio_max_in_flight: Annotated[int, Field(ge=1, le=100)] = 10
+
+    cio_opted_out: Literal["suppress", "unsubscribe"] = "suppress"
+    cio_max_attempts: Annotated[int, Field(ge=1)] = 3
+    cio_max_rejected_share: Share = 0.01
+    cio_guard_changed_share: Share = 0.30
+    cio_guard_changed_people: Count = 100
+    cio_guard_suppressed_share: Share = 0.05
+    cio_guard_suppressed_people: Count = 20
+    cio_guard_erased_share: Share = 0.01
+    cio_guard_erased_people: Count = 10
+    cio_flush_people: Annotated[int, Field(ge=1)] = 10_000
+    cio_flush_seconds: Annotated[float, Field(gt=0)] = 1.0
+    cio_retention_days: Annotated[int, Field(ge=1)] = 30
+    cio_partitions_start: date = date(2015, 1, 1)
+    cio_lookback_hours: Annotated[float, Field(ge=0)] = 6
+    cio_sync_cron: str = "*/15 * * * *"
+    cio_full_sync_cron: str = "30 3 * * *"
+
+    @property
+    def is_sandboxed(self) -> bool:
+        """Whether nothing says which Customer.io is meant, so that `local` means the sandbox."""
+        unnamed = self.customerio_site_id is None and self.customerio_track_api_key is None
+        return self.cio_env == "local" and unnamed
+
+    @property
+    def track_url(self) -> str | None:
+        """Where the Track API is, when not at Customer.io's own host of the region."""
+        if self.customerio_track_url is None and self.is_sandboxed:
+            return f"http://127.0.0.1:{SANDBOX_PORT}"
+        return self.customerio_track_url
+
+    @property
+    def workspace(self) -> str:
+        """The name under which the state keeps what this workspace was sent.
+
+        CUSTOMERIO_WORKSPACE, else the Site ID, marked when the requests go to another host than
+        Customer.io's: a snapshot made against a sandbox is never taken for production's.
+        """
+        if self.customerio_workspace is not None:
+            return self.customerio_workspace
+        site_id, _ = self.track_credentials()
+        return site_id if self.track_url is None else f"sandbox:{site_id}"
+
+    def track_credentials(self) -> tuple[str, str]:
+        """Site ID and Track API key. Raises SettingsError when one is missing."""
+        if self.is_sandboxed:
+            return "sandbox-site", "sandbox-key"
+        if self.customerio_site_id is None:
+            raise _missing("CUSTOMERIO_SITE_ID", "the Site ID of your workspace's Track API credentials")
+        if self.customerio_track_api_key is None:
+            raise _missing("CUSTOMERIO_TRACK_API_KEY", "the key that belongs to CUSTOMERIO_SITE_ID")
+        return self.customerio_site_id, self.customerio_track_api_key.get_secret_value()
+
+    def warehouse(self) -> Warehouse:
+        """The warehouse that WAREHOUSE_URL names. Raises WarehouseUnavailable."""
+        return open_warehouse(
+            self.warehouse_url, memory_limit=self.warehouse_memory_limit, threads=self.warehouse_threads
+        )
+
+    def track_client(self) -> TrackClient:
+        """A client of the workspace's Track API. Raises SettingsError or ConfigurationError."""
+        site_id, api_key = self.track_credentials()
+        return TrackClient(
+            site_id=site_id,
+            api_key=api_key,
+            region=self.customerio_region,
+            base_url=self.track_url,
+            requests_per_second=self.customerio_requests_per_second,
+            max_in_flight=self.customerio_max_in_flight,
+            verify=self.customerio_ca_bundle or True,
+        )
+
+    def sync_settings(self) -> SyncSettings:
+        """How people are synced. Raises SettingsError when the workspace cannot be told."""
+        return SyncSettings(
+            workspace=self.workspace,
+            region=self.customerio_region,
+            shared_emails_conflict=self.customerio_workspace_kind == "email_or_id",
+            unsubscribe_opted_out=self.cio_opted_out == "unsubscribe",
+            max_attempts=self.cio_max_attempts,
+            retention_days=self.cio_retention_days,
+            guards=GuardLimits(
+                changed=Limits(self.cio_guard_changed_share, self.cio_guard_changed_people),
+                suppressed=Limits(self.cio_guard_suppressed_share, self.cio_guard_suppressed_people),
+                erased=Limits(self.cio_guard_erased_share, self.cio_guard_erased_people),
+            ),
+            push=PushSettings(
+                max_in_flight=self.customerio_max_in_flight,
+                flush_people=self.cio_flush_people,
+                flush_seconds=self.cio_flush_seconds,
+            ),
+        )
+
+    @property
+    def first_partition(self) -> datetime:
+        """Start of the first daily partition, UTC."""
+        start = self.cio_partitions_start
+        return datetime(start.year, start.month, start.day, tzinfo=UTC)
+
+
+def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
+    """Read and check the environment.
+
+    Raises:
+        SettingsError: a value is not valid, or a variable looks like ours and is unknown.
+    """
+    given = os.environ if environment is None else environment
+    names = {name.upper(): name for name in Settings.model_fields}
+    for variable in given:
+        if variable.startswith(_OURS) and variable not in names and variable not in _OTHERS:
+            near = difflib.get_close_matches(variable, [*names, *_OTHERS], n=1)
+            hint = f" Did you mean {near[0]}?" if near else ""
+            raise SettingsError(f"{variable} is not a setting of this project.{hint} Correct or unset it.")
+    # An empty variable is one that is not set, as in most shells' scripts.
+    values = {field: given[name] for name, field in names.items() if given.get(name, "") != ""}
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        name = str(first["loc"][0]).upper()
+        raise SettingsError(f"{name} is not valid: {first['msg']}.") from None
+
+
+def _missing(variable: str, meaning: str) -> SettingsError:
+    return SettingsError(f"{variable} is not set. Set it to {meaning}.")
