@@ -55,7 +55,9 @@ def _from_flags(arguments: list[str]) -> SandboxOptions:
             parser.add_argument(flag, action=argparse.BooleanOptionalAction, default=item.default)
         elif typing.get_origin(kind) is typing.Literal:
             choices: tuple[Any, ...] = typing.get_args(kind)
-            parser.add_argument(flag, type=type(choices[0]), choices=choices, default=item.default)
+            parser.add_argument(
+                flag, type=int if isinstance(choices[0], int) else str, choices=choices, default=item.default
+            )
         else:
             if typing.get_origin(kind) in (typing.Union, types.UnionType):
                 kind = next(part for part in typing.get_args(kind) if part is not types.NoneType)

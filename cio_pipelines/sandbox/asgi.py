@@ -11,11 +11,12 @@ import zlib
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from cio_pipelines.sandbox import app_api, control, track
+from cio_pipelines.sandbox import app_api, control, track, track_v1
 from cio_pipelines.sandbox.faults import Fault, FaultPlan
 from cio_pipelines.sandbox.http import (
     Answer,
     Request,
+    error_meta,
     errors_app,
     errors_v2,
     json_answer,
@@ -23,8 +24,9 @@ from cio_pipelines.sandbox.http import (
     unauthorized,
 )
 from cio_pipelines.sandbox.intake import Intake
-from cio_pipelines.sandbox.options import SandboxOptions
+from cio_pipelines.sandbox.options import SandboxError, SandboxOptions
 from cio_pipelines.sandbox.stats import Stats
+from cio_pipelines.sandbox.store import Store
 from cio_pipelines.sandbox.workspace import Workspace
 
 Scope = MutableMapping[str, Any]
@@ -37,12 +39,15 @@ class Sandbox:
     """One workspace behind HTTP. Serves ASGI `http` scopes; see `server.run_sandbox`."""
 
     def __init__(self, options: SandboxOptions) -> None:
-        """Raises SandboxError for faults that cannot be understood."""
+        """Raises SandboxError for faults that cannot be understood and a database that cannot be used."""
         self.options = options
         self.workspace = Workspace(options)
         self.stats = Stats()
         self.faults = FaultPlan(options.faults)
         self.intake = Intake(options, self.workspace, self.stats, self.faults, self.settle)
+        self._store = Store(options.database) if options.database is not None else None
+        if self._store is not None:
+            self._store.load(self.workspace)
         self._throttle = app_api.Throttle(options.app_requests_per_second)
         credentials = f"{options.site_id}:{options.track_api_key}".encode()
         self._basic = "Basic " + base64.b64encode(credentials).decode()
@@ -59,13 +64,22 @@ class Sandbox:
         }
 
     def reset(self) -> None:
-        """Forget people, logs and counters; faults stay as they are set."""
+        """Forget people, logs and counters, and what waits to be applied; faults stay as they are set."""
+        self.intake.forget()
         self.workspace.clear()
         self.stats.reset()
-        self.settle()
+        if self._store is not None:
+            self._store.clear()
 
     def settle(self) -> None:
-        """Called after every change."""
+        """Write down what has changed. Raises SandboxError when the database cannot take it."""
+        if self._store is not None:
+            self._store.write(self.workspace)
+
+    def close(self) -> None:
+        """Release the database."""
+        if self._store is not None:
+            self._store.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = await self._receive(scope, receive)
@@ -122,7 +136,10 @@ class Sandbox:
         if refusal is not None:
             return refusal
         answer = self._track(method, path, request)
-        self.settle()
+        try:
+            self.settle()
+        except SandboxError as error:
+            return error_meta(str(error), 500)
         return answer
 
     def _track(self, method: str, path: str, request: Request) -> Answer:
@@ -133,6 +150,8 @@ class Sandbox:
                 return track.entity(self.intake, request)
             case "GET", "/api/v1/accounts/region":
                 return track.region(self.options)
+            case _ if path.startswith("/api/v1/"):
+                return track_v1.route(self.intake, request, id_only=self.workspace.id_only)
             case _:
                 return not_found()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, cast
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from cio_pipelines.sandbox.asgi import Sandbox
 
 _LINES_A_PIECE = 500
-_LOOPBACK = ("127.", "::1", "localhost", "::ffff:127.")
 
 
 def refuse(request: Request, host: str) -> Answer | None:
@@ -25,10 +25,10 @@ def refuse(request: Request, host: str) -> Answer | None:
 
     The Host and Origin checks keep a web page elsewhere from reading people through a visitor's browser.
     """
-    if request.client and not request.client.startswith(_LOOPBACK):
+    if request.client and not _is_loopback(request.client):
         return errors_app("the sandbox shows its contents to this machine only", 403)
     named = _name(request.headers.get("host", ""))
-    if named not in ("localhost", "::1", host) and not named.startswith("127."):
+    if named != host and not _is_loopback(named):
         return errors_app("the Host header names another machine", 403)
     origin = request.headers.get("origin")
     if origin is not None and origin.split("://")[-1] != request.headers.get("host"):
@@ -113,6 +113,16 @@ def _lines(records: Iterable[dict[str, Any]]) -> Answer:
             yield b"\n".join([*lines, b""])
 
     return Answer(200, pieces(), NDJSON)
+
+
+def _is_loopback(host: str) -> bool:
+    """By address, not by the look of it: 127.example.com is somebody else's."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host == "localhost"
+    mapped = getattr(address, "ipv4_mapped", None)
+    return (mapped or address).is_loopback
 
 
 def _name(host: str) -> str:

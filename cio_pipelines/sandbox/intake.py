@@ -64,6 +64,12 @@ class Intake:
         """Log an operation that was refused by itself."""
         self._log(operation, "rejected", problem)
 
+    def forget(self) -> None:
+        """Drop what was accepted and waits to be applied."""
+        waiting, self._waiting = self._waiting, set()
+        for task in waiting:
+            task.cancel()
+
     def _count_only(self, reading: Reading) -> None:
         for (kind, action), count in reading.accepted.items():
             self._stats.operations(kind, action, "accepted", count)
@@ -89,9 +95,12 @@ class Intake:
 
     def _later(self, work: Sequence[_Work]) -> None:
         async def wait() -> None:
-            await asyncio.sleep(self._options.apply_delay)
-            self._perform(work)
-            self._settled()
+            try:
+                await asyncio.sleep(self._options.apply_delay)
+            finally:  # a stop applies at once what still waits
+                if task in self._waiting:
+                    self._perform(work)
+                    self._settled()
 
         task = asyncio.get_running_loop().create_task(wait())
         self._waiting.add(task)

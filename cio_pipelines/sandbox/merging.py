@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cio_pipelines.sandbox.workspace import Activity, Person, Workspace, unix_now
+from cio_pipelines.sandbox.workspace import Activity, Person, Workspace, as_text, unix_now
 
 EVENT_SECONDS = 30 * 86_400
 """Events of the last 30 days come along; older ones do not."""
@@ -34,8 +34,10 @@ def merge_people(workspace: Workspace, primary: Person, secondary: Person) -> No
     for kind, value in identifiers.items():
         if value is not None and getattr(primary, kind) is None:
             workspace.give(primary, kind, value)
+    changed: dict[str, Any] = {}
     for attribute, value in attributes.items():
-        if attribute not in identifiers and _empty(primary.attributes.get(attribute)):
+        if attribute not in identifiers and primary.attributes.get(attribute) in (None, ""):
+            changed[attribute] = {"from": "", "to": as_text(value)}
             primary.attributes[attribute] = value
             primary.set_at[attribute] = set_at.get(attribute, now)
     for anonymous_id in anonymous_ids:
@@ -43,6 +45,8 @@ def merge_people(workspace: Workspace, primary: Person, secondary: Person) -> No
     primary.updated_at = now
     workspace.touch(primary)
     workspace.record("profile_merge", primary, now, {"secondary": name})
+    if changed:
+        workspace.record("attribute_change", primary, now, changed)
 
 
 def adopt_anonymous(workspace: Workspace, person: Person, anonymous_id: str) -> None:
@@ -59,7 +63,3 @@ def adopt_anonymous(workspace: Workspace, person: Person, anonymous_id: str) -> 
         workspace.move(activity, person)
     if events:
         workspace.record("anon_merge", person, now, {"anonymous_id": anonymous_id})
-
-
-def _empty(value: Any) -> bool:
-    return value is None or value == ""

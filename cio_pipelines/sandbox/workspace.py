@@ -90,6 +90,11 @@ class Changes:
         self.logged: list[Logged] = []
         self.event_ids: list[str] = []
 
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to write."""
+        return not any(vars(self).values())
+
 
 class Workspace:
     """State and its indexes. Every change notes its key in `changes` when a database wants to know."""
@@ -97,11 +102,13 @@ class Workspace:
     def __init__(self, options: SandboxOptions) -> None:
         self.options = options
         self.id_only = options.workspace_kind == "id"
-        self.changes: Changes | None = Changes() if options.database is not None else None
+        self.changes = Changes() if options.database is not None else None
         self.clear()
 
     def clear(self) -> None:
         """Forget everything."""
+        if self.changes is not None:
+            self.changes = Changes()
         self.people: dict[str, Person] = {}
         self.blocked: dict[tuple[str, str], float] = {}
         self.objects: dict[tuple[str, str], ObjectRecord] = {}
