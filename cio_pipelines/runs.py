@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import socket
-from collections.abc import Mapping
+import sys
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -95,7 +97,7 @@ def run_people_sync(request: Request, definitions: dg.Definitions) -> RunResult:
     tags = {_OWNER: _this_process()}
     if request.partition_range is not None:
         tags |= dict(zip((_RANGE_START, _RANGE_END), request.partition_range, strict=True))
-    with DagsterInstance.get() as instance:
+    with DagsterInstance.get() as instance, _dbt_output(shown=request.verbose):
         end_orphans(instance)
         result = job.execute_in_process(
             run_config=request.run_config,
@@ -106,6 +108,13 @@ def run_people_sync(request: Request, definitions: dg.Definitions) -> RunResult:
             raise_on_error=False,
         )
     return _read(result)
+
+
+@contextmanager
+def _dbt_output(*, shown: bool) -> Generator[None]:
+    """What dbt prints goes to standard error for who asks for it; why it failed is told in any case."""
+    with open(os.devnull, "w") as nowhere, redirect_stdout(sys.stderr if shown else nowhere):
+        yield
 
 
 def end_orphans(instance: DagsterInstance) -> int:

@@ -12,8 +12,16 @@ from rich.table import Table
 
 from cio_pipelines.resources import watched_by
 
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+def _console(*, stderr: bool) -> Console:
+    console = Console(stderr=stderr, highlight=False, soft_wrap=True)
+    if not console.is_terminal:
+        console.width = 160  # logs and pipes have no width: break no line that a person would read whole
+    return console
+
+
+out = _console(stderr=False)
+err = _console(stderr=True)
 
 
 def complain(message: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -60,16 +61,8 @@ def people(
     """
     settings = load_settings()
     settings.sync_settings()
-    # Loading Dagster takes seconds: wrong settings and wrong use are told before.
-    from cio_pipelines.runs import Request
-
-    if sum((partition is not None, range_ is not None, full)) > 1:
-        raise SettingsError("Give only one of --partition, --range and --full.")
-    single, span = _days(settings, partition, range_, full=full)
-    request = Request(
-        partition=single,
-        partition_range=span,
-        full=full,
+    request = replace(
+        _chosen(settings, partition, range_, full=full),
         dry_run=dry_run,
         allow_changes=allow_changes,
         allow_mapping_change=allow_mapping_change,
@@ -120,30 +113,45 @@ def run_and_show(settings: Settings, request: Request, *, json_line: bool = Fals
     return healthy
 
 
-def _days(
-    settings: Settings, partition: str | None, range_: str | None, *, full: bool
-) -> tuple[str | None, tuple[str, str] | None]:
-    """The partition, or both ends of a range, that the options mean. Raises SettingsError."""
-    from cio_pipelines.partitions import open_partitions, partition_of
+def today() -> str:
+    """Key of the running day's partition."""
+    from cio_pipelines.partitions import partition_of
 
-    now = datetime.now(UTC)
+    return partition_of(datetime.now(UTC))
+
+
+def default_request(settings: Settings) -> Request:
+    """What the schedule would sync now: the running day, and the day before while that is young."""
+    from cio_pipelines.partitions import open_partitions
+    from cio_pipelines.runs import Request
+
+    keys = open_partitions(datetime.now(UTC), timedelta(hours=settings.cio_lookback_hours))
+    if len(keys) == 1:
+        return Request(partition=keys[0])
+    return Request(partition_range=(keys[0], keys[-1]))
+
+
+def _chosen(settings: Settings, partition: str | None, range_: str | None, *, full: bool) -> Request:
+    """The request that the options mean. Raises SettingsError."""
+    from cio_pipelines.runs import Request
+
+    if sum((partition is not None, range_ is not None, full)) > 1:
+        raise SettingsError("Give only one of --partition, --range and --full.")
     if partition is not None:
-        return _day(settings, partition, now), None
+        return Request(partition=_day(settings, partition))
     if range_ is not None:
         ends = range_.split("...")
         if len(ends) != 2:
             raise SettingsError("--range takes two days with three dots between: 2026-05-01...2026-05-20.")
-        first, last = (_day(settings, end, now) for end in ends)
+        first, last = (_day(settings, end) for end in ends)
         if first > last:
             raise SettingsError(f"The range ends ({last}) before it starts ({first}).")
-        return (first, None) if first == last else (None, (first, last))
-    if full:
-        return partition_of(now), None
-    keys = open_partitions(now, timedelta(hours=settings.cio_lookback_hours))
-    return (keys[0], None) if len(keys) == 1 else (None, (keys[0], keys[-1]))
+        return Request(partition=first) if first == last else Request(partition_range=(first, last))
+    return Request(full=True, partition=today()) if full else default_request(settings)
 
 
-def _day(settings: Settings, text: str, now: datetime) -> str:
+def _day(settings: Settings, text: str) -> str:
+    now = datetime.now(UTC)
     try:
         day = datetime.strptime(text.strip(), "%Y-%m-%d").replace(tzinfo=UTC)
     except ValueError:
