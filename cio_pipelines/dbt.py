@@ -1,0 +1,241 @@
+"""The dbt project as Dagster sees it: where it lies, its manifest, its resource and its names.
+
+What a build does is in `dbt_build.py`.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from dagster_dbt import (
+    DagsterDbtTranslator,
+    DagsterDbtTranslatorSettings,
+    DbtCliInvocation,
+    DbtCliResource,
+    DbtProject,
+)
+from packaging.version import Version
+
+from cio_pipelines.settings import LOCAL, ROOT, Settings, load_settings
+from cio_pipelines.warehouse import Warehouse
+from cio_pipelines.warehouse.connect import duckdb_path
+
+PROJECT_DIR = ROOT / "dbt_project"
+
+
+class DbtProjectError(Exception):
+    """The dbt project cannot be read; the message is what dbt says about it."""
+
+
+def target_folder() -> Path:
+    """Where dbt's manifest is kept: DBT_TARGET_PATH, else inside DAGSTER_HOME, else in the local state.
+
+    Beside Dagster's own local home, not inside: it outlives the history of runs.
+    """
+    if given := os.environ.get("DBT_TARGET_PATH"):
+        return Path(given).absolute()
+    home = Path(os.environ.get("DAGSTER_HOME") or LOCAL).absolute()
+    return (LOCAL if home.is_relative_to(LOCAL) else home) / "dbt"
+
+
+def dbt_executable() -> Path:
+    """The dbt beside the running Python: the one on PATH, if any, may lack the adapter."""
+    return Path(sys.executable).parent / "dbt"
+
+
+def dbt_environment(settings: Settings) -> dict[str, str]:
+    """What `profiles.yml` and dbt read from the environment.
+
+    The same for parsing and for building, or dbt's parser starts afresh each time, which costs a second.
+
+    Raises:
+        WarehouseUnavailable: WAREHOUSE_URL names no DuckDB file.
+    """
+    return {
+        "DBT_DUCKDB_PATH": str(duckdb_path(settings.warehouse_url)),
+        "DBT_DUCKDB_MEMORY_LIMIT": settings.warehouse_memory_limit,
+        "DBT_TARGET_PATH": str(target_folder()),
+        "DBT_LOG_PATH": str(target_folder()),
+        # its debug log quotes values of failing rows
+        "DBT_LOG_LEVEL_FILE": "none",
+        "DBT_USE_COLORS": "false",
+        "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+    }
+
+
+def dbt_project(folder: Path = PROJECT_DIR) -> DbtProject:
+    """The project, with a manifest of the files as they are now.
+
+    dbt parses them only when one is newer than the manifest, which takes three seconds.
+
+    Raises:
+        DbtProjectError: dbt cannot read the project.
+    """
+    project = DbtProject(folder, target_path=target_folder())
+    with _locked(project.manifest_path.parent):
+        if not _is_current(project):
+            _parse(project)
+    return project
+
+
+def load_manifest(project: DbtProject) -> dict[str, Any]:
+    """dbt's `manifest.json`."""
+    return json.loads(project.manifest_path.read_text(encoding="utf-8"))
+
+
+@contextmanager
+def _locked(folder: Path) -> Generator[None]:
+    """One process at a time: web server, daemon and tests load the definitions at once."""
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _is_current(project: DbtProject) -> bool:
+    if not project.manifest_path.exists():
+        return False
+    parsed = project.manifest_path.stat().st_mtime_ns
+    # folders too: a deleted file leaves its trace only there
+    parts = [project.project_dir / "models", project.project_dir / "macros"]
+    files = [
+        *project.project_dir.glob("*.yml"),
+        *parts,
+        *(path for part in parts for path in part.rglob("*")),
+    ]
+    return all(path.stat().st_mtime_ns <= parsed for path in files)
+
+
+def _parse(project: DbtProject) -> None:
+    environment = {**os.environ, **dbt_environment(load_settings())}
+    where = ["--project-dir", project.project_dir, "--profiles-dir", project.profiles_dir]
+    done = subprocess.run(  # noqa: S603 - our own executable and folders
+        [dbt_executable(), "--quiet", "parse", *where], env=environment, capture_output=True, text=True
+    )
+    if done.returncode:
+        raise DbtProjectError(f"dbt cannot read {project.project_dir}:\n{done.stdout.strip()}")
+    # dbt leaves the file alone when nothing that it knows of has changed
+    project.manifest_path.touch()
+
+
+class DbtResource(DbtCliResource):
+    """dbt from our own environment, on the warehouse that the settings name when a step runs.
+
+    It adds no fields on purpose: what a resource is configured with shows in Dagster's UI.
+    """
+
+    def warehouse(self) -> Warehouse:
+        """What dbt builds in; open it only while dbt is not running. Raises SettingsError, WarehouseError."""
+        return load_settings().warehouse()
+
+    def cli(self, *args: Any, **kwargs: Any) -> DbtCliInvocation:
+        """As the parent's, with the settings in the environment of the dbt process."""
+        with _environ(dbt_environment(load_settings())):
+            return super().cli(*args, **kwargs)
+
+    @cached_property
+    def _cli_version(self) -> Version:
+        # the parent runs `dbt --version`: two seconds, and a question to the package index
+        return Version(version("dbt-core"))
+
+    def _initialize_dbt_core_adapter(self, args: Any) -> Any:
+        # serves only fetchers that we do not use: two seconds of imports, and DuckDB left open
+        return None
+
+
+def dbt_resource() -> DbtResource:
+    """The resource `dbt` of the assets."""
+    return DbtResource(
+        project_dir=str(PROJECT_DIR), profiles_dir=str(PROJECT_DIR), dbt_executable=str(dbt_executable())
+    )
+
+
+@contextmanager
+def _environ(values: Mapping[str, str]) -> Generator[None]:
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+class DbtTranslator(DagsterDbtTranslator):
+    """Names and describes what comes from dbt.
+
+    Sources are `[source, table]`, models `[schema, model]`: the system that holds it comes first.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(
+            DagsterDbtTranslatorSettings(enable_code_references=True, enable_source_tests_as_checks=True)
+        )
+
+    def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> dg.AssetKey:
+        if dbt_resource_props["resource_type"] == "source":
+            return dg.AssetKey([dbt_resource_props["source_name"], dbt_resource_props["name"]])
+        return dg.AssetKey([dbt_resource_props["schema"], dbt_resource_props["name"]])
+
+    def get_description(self, dbt_resource_props: Mapping[str, Any]) -> str:
+        # the parent appends the SQL, which the code reference leads to
+        return dbt_resource_props["description"].strip()
+
+    def get_asset_check_spec(
+        self,
+        asset_spec: dg.AssetSpec,
+        manifest: Mapping[str, Any],
+        unique_id: str,
+        project: DbtProject | None,
+    ) -> dg.AssetCheckSpec | None:
+        spec = super().get_asset_check_spec(asset_spec, manifest, unique_id, project)
+        if spec is None:
+            return None
+        return spec._replace(description=test_description(manifest["nodes"][unique_id]))
+
+
+def test_description(test: Mapping[str, Any]) -> str:
+    """What a dbt test of the manifest demands, for people."""
+    written = test.get("description") or ""
+    generic = test.get("test_metadata")
+    if written or not generic:
+        return written or f"dbt test {test['name']}."
+    rules = {"unique": "is another in every row", "not_null": "is known in every row"}
+    rule = rules.get(generic["name"], f"passes dbt's test `{generic['name']}`")
+    return f"`{test.get('column_name') or 'the table'}` {rule}."
+
+
+def source_specs(project: DbtProject) -> list[dg.AssetSpec]:
+    """The application's tables as assets that others make: described, owned, with their columns."""
+    manifest, translator = load_manifest(project), DbtTranslator()
+    specs: list[dg.AssetSpec] = []
+    for unique_id in manifest["sources"]:
+        spec = translator.get_asset_spec(manifest, unique_id, project)
+        specs.append(
+            dg.AssetSpec(
+                spec.key,
+                description=spec.description,
+                group_name=spec.group_name,
+                owners=spec.owners,
+                kinds={manifest["metadata"]["adapter_type"], "table"},
+                metadata={key: value for key, value in spec.metadata.items() if key.startswith("dagster/")},
+            )
+        )
+    return specs
