@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from cio_pipelines.sandbox import app_api, control, track, track_v1
+from cio_pipelines.sandbox import app_api, browse, control, track, track_v1
 from cio_pipelines.sandbox.faults import Fault, FaultPlan
 from cio_pipelines.sandbox.http import (
     Answer,
@@ -60,6 +60,10 @@ class Sandbox:
             "suppressed": len(self.workspace.blocked),
             "objects": len(self.workspace.objects),
             "discard": self.options.discard,
+            "region": self.options.region,
+            "environment_id": self.options.environment_id,
+            "workspace_kind": self.options.workspace_kind,
+            "kept_in": f"kept in {self.options.database.name}" if self.options.database else "kept in memory",
             "faults": self.faults.described(),
         }
 
@@ -88,6 +92,9 @@ class Sandbox:
         if request.path.startswith("/_sandbox"):
             refusal = control.refuse(request, self.options.host)
             await _send(send, refusal or control.route(self, request))
+            return
+        if request.path == "/" and request.method == "GET":
+            await _send(send, control.refuse(request, self.options.host) or browse.asset("index.html"))
             return
         await self._api(request, scope, receive, send)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
+from cio_pipelines.sandbox import browse
 from cio_pipelines.sandbox.app_api import shown
 from cio_pipelines.sandbox.http import NDJSON, Answer, Request, errors_app, json_answer, not_found
 from cio_pipelines.sandbox.options import SandboxError
@@ -40,6 +41,10 @@ def route(sandbox: Sandbox, request: Request) -> Answer:
     """Answer a request under /_sandbox."""
     workspace = sandbox.workspace
     match request.method, request.segments[1:]:
+        case "GET", ["page.css" | "page.js" as name]:
+            return browse.asset(name)
+        case "GET", ["browse", _]:
+            return browse.route(workspace, request)
         case "GET", ["stats"]:
             return json_answer(sandbox.report())
         case "POST", ["reset"]:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from cio_pipelines.sandbox.workspace import Activity, Person, Workspace, as_text, unix_now
+from cio_pipelines.sandbox.workspace import EVENTS, Activity, Person, Workspace, as_text, unix_now
 
 EVENT_SECONDS = 30 * 86_400
 """Events of the last 30 days come along; older ones do not."""
-_EVENTS = ("event", "page", "screen")
 
 
 def merge_people(workspace: Workspace, primary: Person, secondary: Person) -> None:
@@ -20,7 +19,7 @@ def merge_people(workspace: Workspace, primary: Person, secondary: Person) -> No
     events = [
         activity
         for activity in workspace.newest(secondary)
-        if activity.type in _EVENTS and now - activity.timestamp <= EVENT_SECONDS
+        if activity.type in EVENTS and now - activity.timestamp <= EVENT_SECONDS
     ]
     for activity in events:
         workspace.move(activity, primary)

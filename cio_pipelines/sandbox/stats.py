@@ -7,6 +7,7 @@ from collections import Counter, deque
 from typing import Any
 
 _WINDOW_SECONDS = 10
+_HISTORY_SECONDS = 120
 
 
 class Stats:
@@ -24,7 +25,7 @@ class Stats:
         self.by_status: Counter[str] = Counter()
         self.outcomes: Counter[str] = Counter()
         self.by_action: dict[str, Counter[str]] = {}
-        self._seconds: deque[list[int]] = deque(maxlen=_WINDOW_SECONDS + 1)
+        self._seconds: deque[list[int]] = deque(maxlen=_HISTORY_SECONDS)
 
     def request(self, path: str, size: int) -> None:
         """Count a request to the API and the bytes of its body."""
@@ -55,6 +56,15 @@ class Stats:
         span = min(_WINDOW_SECONDS, max(now - self.started, 1.0))
         return round(sum(s[column] for s in self._seconds if first <= s[0] < int(now) + 1) / span, 1)
 
+    def _history(self) -> list[int]:
+        """Requests of each of the last 120 seconds, the present one last."""
+        now = int(time.monotonic())
+        history = [0] * _HISTORY_SECONDS
+        for second, requests, _ in self._seconds:
+            if now - second < _HISTORY_SECONDS:
+                history[second - now - 1] = requests
+        return history
+
     def report(self) -> dict[str, Any]:
         """Everything as one JSON object; see `Sandbox.report` for what is added."""
         return {
@@ -63,6 +73,7 @@ class Stats:
             "body_bytes": self.body_bytes,
             "requests_per_second": self._rate(1),
             "operations_per_second": self._rate(2),
+            "requests_by_second": self._history(),
             "requests_by_path": dict(self.by_path),
             "answers_by_status": dict(self.by_status),
             "operations": {o: self.outcomes[o] for o in ("accepted", "rejected", "ignored")},

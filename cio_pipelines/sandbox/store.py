@@ -77,7 +77,7 @@ class Store:
             for activity in self._rows("select document from activities order by sequence", Activity):
                 workspace.remember(activity)
             for entry in self._rows("select document from operations order by sequence", Logged):
-                workspace.log[entry.sequence] = entry
+                workspace.remember_operation(entry)
             workspace.event_ids = {row[0] for row in self._connection.execute("select id from event_ids")}
             numbers = dict(self._connection.execute("select name, number from counters").fetchall())
         except (sqlite3.Error, msgspec.MsgspecError) as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
@@ -12,7 +13,9 @@ import msgspec
 from cio_pipelines.sandbox.options import SandboxOptions
 from cio_pipelines.sandbox.wire import encode
 
-IDENTIFIERS = ("id", "email", "phone", "cio_id")
+EVENTS = ("event", "page", "screen")
+_RECENT = 1_000
+"""How many events and refused operations the page can list."""
 
 
 class Person(msgspec.Struct):
@@ -116,6 +119,8 @@ class Workspace:
         self.activities_of: dict[str, list[int]] = {}
         self.log: dict[int, Logged] = {}
         self.event_ids: set[str] = set()
+        self.events: deque[int] = deque(maxlen=_RECENT)
+        self.refused: deque[Logged] = deque(maxlen=_RECENT)
         self.last_number = 0
         self.last_activity = 0
         self.last_operation = 0
@@ -240,6 +245,8 @@ class Workspace:
         self.activities[activity.sequence] = activity
         if activity.person:
             self.activities_of.setdefault(activity.person, []).append(activity.sequence)
+        if activity.type in EVENTS:
+            self.events.append(activity.sequence)
 
     def move(self, activity: Activity, person: Person) -> None:
         """Make an activity another person's."""
@@ -259,11 +266,17 @@ class Workspace:
 
     def log_operation(self, entry: Logged) -> None:
         """Add to the log of operations."""
-        self.log[entry.sequence] = entry
+        self.remember_operation(entry)
         if self.changes is not None:
             self.changes.logged.append(entry)
         if len(self.log) > self.options.log_limit:
             del self.log[next(iter(self.log))]
+
+    def remember_operation(self, entry: Logged) -> None:
+        """Put an entry into the log, and among what the page lists when it was not applied."""
+        self.log[entry.sequence] = entry
+        if entry.outcome != "accepted":
+            self.refused.append(entry)
 
     def newest(self, person: Person | None = None) -> Iterator[Activity]:
         """The activity log, newest first, of one person or of all."""
