@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import contextmanager
-from contextvars import ContextVar
 
 import dagster as dg
 
 from cio_pipelines.customerio import CustomerIOError
+from cio_pipelines.progress import listener
 from cio_pipelines.settings import Settings, SettingsError, load_settings
 from cio_pipelines.sync.engine import PeopleSync
 from cio_pipelines.sync.errors import SyncError
 from cio_pipelines.sync.push import Progress
 from cio_pipelines.sync.specs import PEOPLE
 from cio_pipelines.warehouse import WarehouseError
-
-_progress: ContextVar[Progress | None] = ContextVar("progress", default=None)
 
 
 class PeopleSyncResource(dg.ConfigurableResource[None]):
@@ -42,14 +40,4 @@ class PeopleSyncResource(dg.ConfigurableResource[None]):
     @property
     def progress(self) -> Progress | None:
         """Who wants to know how a push goes on, if anybody in this process does."""
-        return _progress.get()
-
-
-@contextmanager
-def watched_by(progress: Progress) -> Generator[None]:
-    """Tell `progress` of every answered operation of pushes made inside."""
-    token = _progress.set(progress)
-    try:
-        yield
-    finally:
-        _progress.reset(token)
+        return listener()

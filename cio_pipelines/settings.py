@@ -15,7 +15,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
-from cio_pipelines.customerio import Region, TrackClient
+from cio_pipelines.customerio import Region, RetryPolicy, TrackClient
 from cio_pipelines.sync.engine import SyncSettings
 from cio_pipelines.sync.guards import GuardLimits, Limits
 from cio_pipelines.sync.push import PushSettings
@@ -125,10 +125,11 @@ class Settings(BaseModel):
             self.warehouse_url, memory_limit=self.warehouse_memory_limit, threads=self.warehouse_threads
         )
 
-    def track_client(self) -> TrackClient:
+    def track_client(self, retry: RetryPolicy | None = None) -> TrackClient:
         """A client of the workspace's Track API. Raises SettingsError or ConfigurationError."""
         site_id, api_key = self.track_credentials()
         return TrackClient(
+            retry=retry or RetryPolicy(),
             site_id=site_id,
             api_key=api_key,
             region=self.customerio_region,

@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from cio_pipelines.resources import watched_by
+from cio_pipelines.progress import watched_by
 
 
 def _console(*, stderr: bool) -> Console:

@@ -1,1 +1,144 @@
-def doctor() -> None: ...
+"""`cio doctor`: what is set up, what is not, and what to do about it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import typer
+from rich.markup import escape
+
+from cio_pipelines.cli.console import out
+from cio_pipelines.customerio import CustomerIOError, NotFound, RetryPolicy, TransportError
+from cio_pipelines.settings import ROOT, Settings, SettingsError, load_settings
+from cio_pipelines.sync.engine import PeopleSync
+from cio_pipelines.sync.errors import SyncError
+from cio_pipelines.sync.specs import PEOPLE
+from cio_pipelines.warehouse import WarehouseError
+
+SOURCE_CONTRACT = {
+    "users": (
+        *("user_id", "email", "first_name", "last_name", "plan", "created_at", "updated_at"),
+        *("marketing_opt_in", "transactional_opt_in"),
+    ),
+    "orders": ("order_id", "user_id", "status", "amount", "currency", "ordered_at"),
+}
+"""Tables of the schema `app` and the columns that the dbt models read. `users.deleted_at` is optional."""
+
+State = Literal["ok", "warning", "failed"]
+_MARKS: dict[State, str] = {"ok": "[green]ok[/]", "warning": "[yellow]??[/]", "failed": "[red]no[/]"}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at."""
+
+    name: str
+    state: State
+    told: str
+
+
+def doctor() -> None:
+    """Check settings, warehouse, source contract, credentials and region, and say what to do."""
+    settings = load_settings()
+    looks: list[tuple[str, Callable[[Settings], Finding]]] = [
+        ("settings", _settings),
+        ("warehouse", _warehouse),
+        ("source contract", _source),
+        ("mart", _mart),
+        ("sync state", _state),
+        ("Customer.io", _workspace),
+        ("dbt project", _dbt),
+    ]
+    findings = [_look(name, look, settings) for name, look in looks]
+    for finding in findings:
+        out.print(f"  {_MARKS[finding.state]}  {finding.name:<16} {escape(finding.told)}")
+    raise typer.Exit(1 if any(finding.state == "failed" for finding in findings) else 0)
+
+
+def _look(name: str, look: Callable[[Settings], Finding], settings: Settings) -> Finding:
+    try:
+        return look(settings)
+    except (SettingsError, SyncError, WarehouseError, CustomerIOError) as error:
+        return Finding(name, "failed", str(error))
+
+
+def _settings(settings: Settings) -> Finding:
+    workspace = settings.workspace
+    meant = "the sandbox" if settings.is_sandboxed else f"Customer.io ({settings.customerio_region})"
+    at = f" at {settings.track_url}" if settings.track_url else ""
+    return Finding("settings", "ok", f"environment {settings.cio_env}, workspace {workspace}, {meant}{at}")
+
+
+def _warehouse(settings: Settings) -> Finding:
+    warehouse = settings.warehouse()
+    with warehouse.connect():
+        return Finding("warehouse", "ok", warehouse.name)
+
+
+def _source(settings: Settings) -> Finding:
+    warehouse = settings.warehouse()
+    missing: list[str] = []
+    for table, columns in SOURCE_CONTRACT.items():
+        found = {name.lower() for name in warehouse.columns("app", table)}
+        if not found:
+            missing.append(f"table app.{table}")
+        else:
+            missing += [f"column app.{table}.{name}" for name in columns if name not in found]
+    if missing:
+        return Finding(
+            "source contract",
+            "failed",
+            f"missing: {', '.join(missing)}. Load them into {warehouse.name}, or change WAREHOUSE_URL.",
+        )
+    return Finding("source contract", "ok", "app.users and app.orders have their columns")
+
+
+def _mart(settings: Settings) -> Finding:
+    warehouse = settings.warehouse()
+    if not warehouse.columns(PEOPLE.schema, PEOPLE.table):
+        return Finding("mart", "warning", f"{PEOPLE.relation} is not built yet: `cio sync people` builds it")
+    mapping = _engine(settings).mart().mapping
+    return Finding("mart", "ok", f"{PEOPLE.relation}: {len(mapping.described)} attributes")
+
+
+def _state(settings: Settings) -> Finding:
+    letters = len(_engine(settings).letters())
+    told = "ready" if not letters else f"ready; dead letters: {letters} (`cio dead-letters list`)"
+    return Finding("sync state", "ok", told)
+
+
+def _workspace(settings: Settings) -> Finding:
+    async def ask() -> str:
+        async with settings.track_client(RetryPolicy(max_attempts=1)) as client:
+            account = await client.region()
+            return f"workspace {account.environment_id} in region {account.region}"
+
+    try:
+        told = asyncio.run(ask())
+    except NotFound as error:
+        return Finding("Customer.io", "warning", f"not verified: {error}")
+    except TransportError as error:
+        hint = " Start the sandbox with `cio sandbox` or `make dev`." if settings.is_sandboxed else ""
+        return Finding("Customer.io", "failed", f"{error}{hint}")
+    if not told.endswith(settings.customerio_region.value):
+        region = told.rpartition(" ")[2]
+        return Finding("Customer.io", "failed", f"{told}: set CUSTOMERIO_REGION={region}.")
+    return Finding("Customer.io", "ok", told)
+
+
+def _dbt(settings: Settings) -> Finding:
+    from cio_pipelines.dbt import DbtProjectError, dbt_project
+
+    del settings
+    try:
+        dbt_project()
+    except DbtProjectError as error:
+        return Finding("dbt project", "failed", str(error))
+    return Finding("dbt project", "ok", str(ROOT / "dbt_project"))
+
+
+def _engine(settings: Settings) -> PeopleSync:
+    return PeopleSync(settings.warehouse(), PEOPLE, settings.sync_settings(), settings.track_client)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 
 import typer
@@ -30,6 +31,8 @@ app.command()(bench.bench)
 
 def main() -> None:
     """Entry point: errors that a person can act on are told in a line, without a traceback."""
+    # A scheduler's SIGTERM ends a sync as a person's Ctrl-C does: what was answered is committed.
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
         app()
     except SettingsError as error:
