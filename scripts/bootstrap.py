@@ -64,8 +64,13 @@ def check_python():
 
 
 def make_venv():
-    """A `.venv` with a Python that runs and has pip; what an interrupted set-up left is thrown away."""
-    if os.path.exists(UNFINISHED) or not works(PYTHON):
+    """A `.venv` with a Python that runs and has pip.
+
+    What an interrupted set-up left is thrown away: a package that was half written looks installed. So is
+    what was made in another folder: its commands name that folder's Python.
+    """
+    moved = os.path.exists(STAMP) and read(STAMP).splitlines()[:1] != [VENV]
+    if moved or os.path.exists(UNFINISHED) or not works(PYTHON):
         shutil.rmtree(VENV, ignore_errors=True)
         os.makedirs(VENV)
         write(UNFINISHED, "")
