@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +16,8 @@ from cio_pipelines.warehouse import functions as fn
 from cio_pipelines.warehouse.functions import UtcTimestamp
 
 Column = sa.ColumnElement[Any]
+PERSON_ID_FIELD = "identifiers.id"
+"""How Customer.io names the id in its errors, and we in faults."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +31,9 @@ class Mart:
 
     def __post_init__(self) -> None:
         # One object for all statements: two of the same name would be joined with each other.
-        columns = [sa.column(name) for name in sorted(self.mapping.controls | self.mapping.kinds.keys())]
+        columns: list[sa.ColumnClause[Any]] = [
+            sa.column(name) for name in sorted(self.mapping.controls | self.mapping.kinds.keys())
+        ]
         object.__setattr__(self, "table", sa.table(self.spec.table, *columns, schema=self.spec.schema))
 
     def control(self, name: str, absent: Column) -> Column:
@@ -94,8 +99,8 @@ class Mart:
     def _faults(self) -> tuple[Column, Column]:
         """Field and reason of the first thing wrong with a row, both NULL for a good one."""
         faults: list[tuple[Column, str, str]] = [
-            (self.person_id == "", "identifiers.id", "required"),
-            (fn.byte_length(self.person_id) > PERSON_ID_BYTES, "identifiers.id", "too_long"),
+            (self.person_id == "", PERSON_ID_FIELD, "required"),
+            (fn.byte_length(self.person_id) > PERSON_ID_BYTES, PERSON_ID_FIELD, "too_long"),
         ]
         for name, kind in self.mapping.kinds.items():
             faults += _faults_of(name, kind, self.table.c[name])
@@ -158,4 +163,4 @@ def _literal(text: str) -> sa.ColumnElement[str]:
 
 
 def _quoted(name: str) -> str:
-    return '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return json.dumps(name, ensure_ascii=False)

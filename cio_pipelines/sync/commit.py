@@ -13,8 +13,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from cio_pipelines.sync.key import SyncKey
-from cio_pipelines.sync.planning import ERASURE_HASH
+from cio_pipelines.sync.runs import ERASURE
 from cio_pipelines.sync.state import (
+    ERASURE_HASH,
     dead_letters,
     open_people,
     sync_acks,
@@ -42,8 +43,11 @@ class Commit:
     def _mine(self) -> Column:
         return self.key.run(sync_plan, self.run_id)
 
-    def execute(self) -> None:
-        """Bring snapshot, open people and dead letters up to the ledger; the run is then `committed`."""
+    def execute(self, ended_by: str | None = None) -> None:
+        """Bring snapshot, open people and dead letters up to the ledger; the run is then `committed`.
+
+        `ended_by` is what stopped the run before everything was answered.
+        """
         now = sa.literal(datetime.now(UTC), UtcTimestamp)
         with self.connection.transaction():
             self._move_snapshot(now)
@@ -53,11 +57,11 @@ class Commit:
             self.connection.execute(
                 sync_runs.update()
                 .where(self.key.run(sync_runs, self.run_id))
-                .values(status="committed", finished_at=now)
+                .values(status="committed", finished_at=now, ended_by=ended_by)
             )
 
     def _acked(self, phase: int | None = None) -> sa.Select[Any]:
-        mine = sa.select(sync_acks.c.person_id).where(sync_acks.c.run_id == self.run_id)
+        mine = sa.select(sync_acks.c.person_id).where(self.key.run(sync_acks, self.run_id))
         return mine if phase is None else mine.where(sync_acks.c.phase == phase)
 
     def _move_snapshot(self, now: Column) -> None:
@@ -72,7 +76,7 @@ class Commit:
             else_="deleted",
         )
         is_ack = sa.and_(
-            sync_acks.c.run_id == sync_plan.c.run_id,
+            self.key.run(sync_acks, self.run_id),
             sync_acks.c.person_id == sync_plan.c.person_id,
             sync_acks.c.phase == sync_plan.c.phase,
         )
@@ -101,10 +105,16 @@ class Commit:
 
     def _replace_open_people(self, now: Column) -> None:
         planned = sa.select(sync_plan.c.person_id).where(self._mine)
-        # The plan looked at every open person of its kind: whoever is not in it needs nothing any more.
-        kind = self.connection.scalar(sa.select(sync_runs.c.kind).where(self.key.run(sync_runs, self.run_id)))
+        run = self.connection.rows(
+            sa.select(sync_runs.c.kind, sync_runs.c.extracted_at).where(self.key.run(sync_runs, self.run_id))
+        )[0]
+        # The plan looked at every open person of its kind: whoever is not in it needs nothing any more. Those
+        # whom somebody replayed since are the next run's.
         is_erasure = open_people.c.attributes_hash == ERASURE_HASH
-        looked_at = is_erasure if kind == "erasure" else sa.not_(is_erasure)
+        looked_at = sa.and_(
+            is_erasure if run.kind == ERASURE else sa.not_(is_erasure),
+            open_people.c.since < sa.literal(run.extracted_at + timedelta(seconds=1), UtcTimestamp),
+        )
         for table, settled in ((open_people, looked_at), (dead_letters, sa.false())):
             self.connection.execute(
                 table.delete().where(self.key.owns(table), sa.or_(settled, table.c.person_id.in_(planned)))
@@ -114,7 +124,7 @@ class Commit:
             .where(self.key.run(sync_log, self.run_id), sync_log.c.entry == "rejected")
             .subquery("refused")
         )
-        done = sa.select(sync_acks).where(sync_acks.c.run_id == self.run_id).subquery("done")
+        done = sa.select(sync_acks).where(self.key.run(sync_acks, self.run_id)).subquery("done")
         plan = sync_plan
         joined = plan.outerjoin(refused, _same(refused)).outerjoin(done, _same(done))
         is_refused = refused.c.person_id.is_not(None)
@@ -215,19 +225,3 @@ class Commit:
 
 def _same(row: sa.Subquery) -> Column:
     return sa.and_(row.c.person_id == sync_plan.c.person_id, row.c.phase == sync_plan.c.phase)
-
-
-def expire(connection: WarehouseConnection, key: SyncKey, days: int) -> None:
-    """Forget plans and ledgers of runs that were extracted more than `days` ago; the snapshot stays."""
-    before = datetime.now(UTC) - timedelta(days=days)
-    old = (
-        sa.select(sync_runs.c.run_id)
-        .where(key.owns(sync_runs), sync_runs.c.extracted_at < before)
-        .subquery("old")
-    )
-    runs = sa.select(old.c.run_id)
-    if not connection.scalar(sa.select(sa.func.count()).select_from(old)):
-        return
-    with connection.transaction():
-        for table in (sync_acks, sync_log, sync_plan, sync_runs):
-            connection.execute(table.delete().where(table.c.run_id.in_(runs)))

@@ -15,6 +15,7 @@ import psutil
 import sqlalchemy as sa
 
 from cio_pipelines.sync.errors import PlanOutdated, SyncInProgress
+from cio_pipelines.sync.key import SyncKey
 from cio_pipelines.sync.state import sync_lease
 from cio_pipelines.warehouse import WarehouseConnection
 
@@ -26,13 +27,16 @@ LEASE_SECONDS = 300
 class Lease:
     """The lease of one workspace and sync, as `owner` (a run id) sees it."""
 
-    workspace: str
-    sync: str
+    key: SyncKey
     owner: str
 
     @property
-    def _mine_or_not(self) -> sa.ColumnElement[bool]:
-        return sa.and_(sync_lease.c.workspace == self.workspace, sync_lease.c.sync == self.sync)
+    def _any(self) -> sa.ColumnElement[bool]:
+        return self.key.owns(sync_lease)
+
+    @property
+    def _mine(self) -> sa.ColumnElement[bool]:
+        return sa.and_(self._any, sync_lease.c.owner == self.owner)
 
     def acquire(self, connection: WarehouseConnection) -> None:
         """Take the lease, or take it over from an owner that is dead or out of time.
@@ -42,19 +46,18 @@ class Lease:
         """
         now = datetime.now(UTC)
         with connection.transaction():
-            for held in connection.rows(sa.select(sync_lease).where(self._mine_or_not)):
+            for held in connection.rows(sa.select(sync_lease).where(self._any)):
                 if held.owner != self.owner and held.expires_at > now and not _is_dead(held):
                     raise SyncInProgress(
                         f"Run {held.owner} (process {held.pid} on {held.host}) is syncing this workspace.",
                         "Wait until it ends; a run that hangs loses its lease at "
                         f"{held.expires_at:%H:%M:%S} UTC.",
                     )
-            connection.execute(sync_lease.delete().where(self._mine_or_not))
+            connection.execute(sync_lease.delete().where(self._any))
             me = psutil.Process()
             connection.execute(
                 sync_lease.insert().values(
-                    workspace=self.workspace,
-                    sync=self.sync,
+                    **self.key.values,
                     owner=self.owner,
                     host=socket.gethostname(),
                     pid=os.getpid(),
@@ -71,21 +74,18 @@ class Lease:
             PlanOutdated: the lease is no longer this run's.
         """
         now = datetime.now(UTC)
-        mine = sa.and_(self._mine_or_not, sync_lease.c.owner == self.owner)
-        if connection.scalar(sa.select(sa.func.count()).select_from(sync_lease).where(mine)) != 1:
+        if connection.scalar(sa.select(sa.func.count()).select_from(sync_lease).where(self._mine)) != 1:
             raise PlanOutdated(
                 f"Run {self.owner} no longer holds the lease of this workspace.",
                 "Run the sync again: it plans anew.",
             )
         connection.execute(
-            sync_lease.update().where(mine).values(expires_at=now + timedelta(seconds=LEASE_SECONDS))
+            sync_lease.update().where(self._mine).values(expires_at=now + timedelta(seconds=LEASE_SECONDS))
         )
 
     def release(self, connection: WarehouseConnection) -> None:
         """Give the lease back; nothing happens when it is not this run's."""
-        connection.execute(
-            sync_lease.delete().where(sa.and_(self._mine_or_not, sync_lease.c.owner == self.owner))
-        )
+        connection.execute(sync_lease.delete().where(self._mine))
 
 
 def _is_dead(held: sa.Row[tuple[object, ...]]) -> bool:
@@ -97,3 +97,5 @@ def _is_dead(held: sa.Row[tuple[object, ...]]) -> bool:
         return owner.status() == psutil.STATUS_ZOMBIE or abs(owner.create_time() - held.process_started) > 1.0
     except psutil.NoSuchProcess:
         return True
+    except psutil.AccessDenied:
+        return False  # it is there, and another user's

@@ -26,6 +26,7 @@ from cio_pipelines.sync.state import (
     synced_people,
 )
 from cio_pipelines.warehouse import WarehouseConnection
+from cio_pipelines.warehouse.functions import UtcTimestamp
 
 _LOG_SCHEMA = pa.schema(
     [
@@ -57,8 +58,8 @@ class Answered:
 
     batch: int
     phase: int
-    people: pa.Array
-    operations: pa.Array
+    people: pa.Array[Any]
+    operations: pa.Array[Any]
     result: SendResult
 
 
@@ -85,6 +86,7 @@ class Ledger:
         count = len(accepted)
         return pa.table(
             {
+                **{name: pa.repeat(value, count) for name, value in self.key.values.items()},
                 "run_id": pa.repeat(self.run_id, count),
                 "person_id": accepted,
                 "phase": pa.repeat(pa.scalar(item.phase, pa.int32()), count),
@@ -135,56 +137,83 @@ class Ledger:
     def outcomes(self, connection: WarehouseConnection) -> Outcomes:
         """What became of every planned operation, proved from the tables.
 
-        `unaccounted` counts the contradictions: operations with two outcomes, answers to bodies that do not
-        add up to the accepted operations, accepted people whom the snapshot does not hold, and people who
-        were not accepted and whom nothing would take up again.
+        `unaccounted` counts the contradictions: operations with two outcomes; planned operations that are
+        gone from the plan; acknowledgements, refusals and answered bodies that do not add up to the outcomes;
+        and, until another run moves on, operations whose outcome the snapshot, the open people and the dead
+        letters do not tell.
         """
         plan = sa.select(sync_plan).where(self.key.run(sync_plan, self.run_id)).subquery("plan")
-        acks = sa.select(sync_acks).where(sync_acks.c.run_id == self.run_id).subquery("acks")
+        acks = sa.select(sync_acks).where(self.key.run(sync_acks, self.run_id)).subquery("acks")
         refused = self.logged("rejected").subquery("refused")
-        is_accepted = acks.c.person_id.is_not(None)
-        is_refused = refused.c.person_id.is_not(None)
-        is_faulty = plan.c.fault_field.is_not(None)
-        states = [sa.case((state, 1), else_=0) for state in (is_accepted, is_refused, is_faulty)]
+        states = [
+            sa.case((state, 1), else_=0)
+            for state in (
+                acks.c.person_id.is_not(None),
+                refused.c.person_id.is_not(None),
+                plan.c.fault_field.is_not(None),
+            )
+        ]
         held = states[0] + states[1] + states[2]
+        sums = [*states, sa.case((held == 0, 1), else_=0), sa.case((held > 1, 1), else_=0)]
         counts = sa.select(
-            sa.func.count(),
-            *[sa.func.coalesce(sa.func.sum(state), 0) for state in states],
-            sa.func.count().filter(held == 0),
-            sa.func.count().filter(held > 1),
+            sa.func.count(), *[sa.func.coalesce(sa.func.sum(each), 0) for each in sums]
         ).select_from(
             plan.outerjoin(acks, _same_operation(acks, plan)).outerjoin(
                 refused, _same_operation(refused, plan)
             )
         )
-        planned, accepted, rejected, faulty, due, twice = (int(n) for n in connection.rows(counts)[0])
-        told = sa.select(sa.func.coalesce(sa.func.sum(sync_log.c.accepted), 0)).where(
-            self.key.run(sync_log, self.run_id), sync_log.c.entry == "batch"
+        found, accepted, rejected, faulty, due, twice = (int(n) for n in connection.rows(counts)[0])
+        run = connection.rows(sa.select(sync_runs).where(self.key.run(sync_runs, self.run_id)))
+        planned = found if not run or run[0].planned is None else int(run[0].planned)
+        bodies = self.logged("batch").subquery("bodies")
+        sent, taken = (
+            sa.select(sa.func.coalesce(sa.func.sum(column), 0)).scalar_subquery()
+            for column in (bodies.c.operations, bodies.c.accepted)
         )
-        return Outcomes(
-            planned=planned,
-            accepted=accepted,
-            rejected=rejected,
-            quarantined=faulty,
-            due=due,
-            unaccounted=twice + abs(int(connection.scalar(told)) - accepted) + self._lost(connection),
+        acknowledged, refusals, deferred = (
+            sa.select(sa.func.count()).select_from(rows).scalar_subquery()
+            for rows in (acks, refused, self.logged("deferred").subquery())
         )
+        others = connection.rows(sa.select(taken, acknowledged, refusals, sent - deferred))[0]
+        told = [accepted, accepted, rejected, accepted + rejected]
+        gaps = abs(planned - found) + sum(
+            abs(count - int(other)) for count, other in zip(told, others, strict=True)
+        )
+        lost = self._lost(connection) if run and self._is_latest(connection, run[0]) else 0
+        return Outcomes(planned, accepted, rejected, faulty, due, unaccounted=twice + gaps + lost)
+
+    def _is_latest(self, connection: WarehouseConnection, run: sa.Row[Any]) -> bool:
+        """Whether what is known of people is still this run's word: committed, and no run after it."""
+        if run.status != "committed":
+            return False
+        later = sa.select(sa.func.count()).where(
+            self.key.owns(sync_runs), sync_runs.c.finished_at > sa.literal(run.finished_at, UtcTimestamp)
+        )
+        return not connection.scalar(later)
 
     def _lost(self, connection: WarehouseConnection) -> int:
-        """People of the plan of whom, after the commit, neither snapshot nor open rows nor letters know.
-
-        0 before the commit: until then plan and acknowledgements are what the run knows.
-        """
-        committed = sa.select(sync_runs.c.status).where(self.key.run(sync_runs, self.run_id))
-        if connection.scalar(committed) != "committed":
-            return 0
-        known = [
-            sa.select(table.c.person_id).where(self.key.owns(table))
+        """Operations of a committed run that left no trace, or another run's, where their outcome belongs."""
+        acked = {
+            phase: sa.select(sync_acks.c.person_id).where(
+                self.key.run(sync_acks, self.run_id), sync_acks.c.phase == phase
+            )
+            for phase in (1, 2)
+        }
+        mine = self.key.run(sync_plan, self.run_id)
+        held = [
+            sa.select(table.c.person_id).where(self.key.run(table, self.run_id))
             for table in (synced_people, open_people, dead_letters)
         ]
-        lost = sa.select(sa.func.count(sa.distinct(sync_plan.c.person_id))).where(
-            self.key.run(sync_plan, self.run_id), *[sync_plan.c.person_id.not_in(people) for people in known]
+        is_done = sa.or_(
+            *[sa.and_(sync_plan.c.phase == phase, sync_plan.c.person_id.in_(acked[phase])) for phase in acked]
         )
+        vanished = sa.and_(
+            is_done, sync_plan.c.operation != "unsuppress", sync_plan.c.person_id.not_in(held[0])
+        )
+        forgotten = sa.and_(
+            sa.not_(is_done), sync_plan.c.person_id.not_in(held[1]), sync_plan.c.person_id.not_in(held[2])
+        )
+        lost = sa.select(sa.func.count()).where(mine, sa.or_(vanished, forgotten))
         return int(connection.scalar(lost))
 
     def logged(self, entry: str) -> sa.Select[Any]:

@@ -9,8 +9,7 @@ from datetime import UTC, datetime
 import sqlalchemy as sa
 
 from cio_pipelines.sync.key import SyncKey
-from cio_pipelines.sync.planning import ERASURE_HASH
-from cio_pipelines.sync.state import dead_letters, open_people
+from cio_pipelines.sync.state import ERASURE_HASH, dead_letters, open_people
 from cio_pipelines.warehouse import WarehouseConnection
 
 
@@ -53,6 +52,12 @@ def list_letters(
     ]
 
 
+def count_letters(connection: WarehouseConnection, key: SyncKey) -> int:
+    """How many dead letters there are."""
+    letters = sa.select(sa.func.count()).select_from(dead_letters).where(key.owns(dead_letters))
+    return int(connection.scalar(letters))
+
+
 def replay(connection: WarehouseConnection, key: SyncKey, people: Sequence[str] | None) -> int:
     """Take dead letters up again, with all their attempts: of these people, or of everybody (None).
 
@@ -70,7 +75,8 @@ def replay(connection: WarehouseConnection, key: SyncKey, people: Sequence[str] 
         "since": sa.literal(datetime.now(UTC), open_people.c.since.type),
     }
     columns = [
-        given.get(column.name, dead_letters.c.get(column.name)).label(column.name) for column in open_people.c
+        (given[column.name] if column.name in given else dead_letters.c[column.name]).label(column.name)
+        for column in open_people.c
     ]
     waiting = sa.select(open_people.c.person_id).where(key.owns(open_people))
     # An erasure needs no open row: it is planned anew whenever no letter is in its way.

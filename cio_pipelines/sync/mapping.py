@@ -59,17 +59,25 @@ def _seconds(column: Column) -> Column:
     return sa.cast(fn.unix_seconds(column), sa.String)
 
 
+def _days(column: Column) -> Column:
+    return sa.cast(fn.unix_seconds_of_date(column), sa.String)
+
+
+def _nested(column: Column) -> Column:
+    # the JSON value null is no value either
+    return sa.func.nullif(fn.json_text(column), "null")
+
+
 TEXT = Kind("text", lambda column: fn.json_text(_plain(column)), limited=True)
 INTEGER = Kind("integer", _plain)
 DECIMAL = Kind("decimal", fn.decimal_text)
 FLOAT = Kind("float", fn.json_text, fault=fn.is_not_finite)
+DATE = Kind("timestamp", _days, fault=fn.is_infinite_time)
 BOOLEAN = Kind("boolean", lambda column: sa.case((column, "true"), (sa.not_(column), "false")))
 TIME = Kind("timestamp", _seconds, fault=fn.is_infinite_time)
-NESTED = Kind(
-    "nested", fn.json_text, limited=True, fault=lambda column: fn.is_broken_json(fn.json_text(column))
-)
+NESTED = Kind("nested", _nested, limited=True, fault=lambda column: fn.is_broken_json(fn.json_text(column)))
 
-_NESTED_NAMES = ("ARRAY", "Struct", "STRUCT", "Map", "JSON", "RECORD")
+_NESTED_NAMES = ("ARRAY", "FixedArray", "Struct", "STRUCT", "Map", "JSON", "RECORD")
 _TEXT_NAMES = ("Uuid", "UUID", "Time", "TIME")
 
 
@@ -86,7 +94,9 @@ def kind_of(column_type: sa.types.TypeEngine[Any]) -> Kind | None:
         return FLOAT
     if isinstance(column_type, sa.Numeric):
         return INTEGER if column_type.scale == 0 else DECIMAL
-    if isinstance(column_type, (sa.DateTime, sa.Date)):
+    if isinstance(column_type, sa.Date):
+        return DATE
+    if isinstance(column_type, sa.DateTime):
         return TIME
     if isinstance(column_type, sa.String) or names.intersection(_TEXT_NAMES):
         return TEXT

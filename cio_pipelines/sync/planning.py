@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
-from cio_pipelines.customerio.limits import PERSON_ID_BYTES
-from cio_pipelines.sync.candidates import Mart, is_too_large
+from cio_pipelines.sync.candidates import PERSON_ID_FIELD, Mart, is_too_large
+from cio_pipelines.sync.errors import SourceContractError
 from cio_pipelines.sync.key import SyncKey
 from cio_pipelines.sync.state import dead_letters, open_people, sync_plan, synced_people
+from cio_pipelines.sync.tallies import Tallies, Tally
 from cio_pipelines.sync.windows import Window
 from cio_pipelines.warehouse import WarehouseConnection
 from cio_pipelines.warehouse import functions as fn
 from cio_pipelines.warehouse.functions import UtcTimestamp
 
 Column = sa.ColumnElement[Any]
-ERASURE_HASH = "erasure"
-"""Stands in the place of an attributes hash: an erasure has no attributes."""
-_FOREVER = ("suppressed", "deleted")
+BLOCKED = ("suppressed", "deleted")
+"""States of the snapshot in which Customer.io ignores the person's identifiers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +41,8 @@ class Planner:
     def _mine(self) -> Column:
         return self.key.run(sync_plan, self.run_id)
 
-    def _state(self, table: sa.Table, *names: str, where: Column | None = None) -> sa.Subquery:
-        """This sync's rows of a state table."""
+    def state(self, table: sa.Table, *names: str, where: Column | None = None) -> sa.Subquery:
+        """This sync's rows of a state table, `names` of its columns."""
         columns = [table.c[name] for name in names]
         owned = self.key.owns(table)
         return sa.select(*columns).where(owned if where is None else sa.and_(owned, where)).subquery()
@@ -61,12 +60,33 @@ class Planner:
         row = self.connection.rows(counts.select_from(self.mart.table).where(condition))[0]
         return int(row[0]), int(row[1])
 
+    def check_ids(self) -> int:
+        """How many rows the mart has. Raises SourceContractError for null or repeated ids."""
+        person = self.mart.person_id
+        counts = sa.select(
+            sa.func.count(), sa.func.count(person), sa.func.count(sa.distinct(person))
+        ).select_from(self.mart.table)
+        rows, named, distinct = (int(n) for n in self.connection.rows(counts)[0])
+        column = f"{self.mart.spec.relation}.{self.mart.spec.person_id}"
+        if named < rows:
+            raise SourceContractError(
+                f"{rows - named} rows have a null {column}.",
+                "Every person needs an id: leave these rows out of the mart, or give them one.",
+            )
+        if distinct < named:
+            raise SourceContractError(
+                f"{named - distinct} rows repeat a {column} that another row has.",
+                "One row a person: remove the duplicates in the mart.",
+            )
+        return rows
+
     def plan_people(self, window: Window, *, shared_emails_conflict: bool) -> int:
         """Plan identify, suppress and unsuppress; returns how many people are left alone as dead letters."""
         left_alone = self._count_dead(window)
         self._insert_people(window)
         self._mark(is_too_large(sync_plan, self._timestamp), "operation", "too_long")
-        if shared_emails_conflict and self.mart.spec.email in self.mart.mapping.kinds:
+        email = self.mart.mapping.kinds.get(self.mart.spec.email)
+        if shared_emails_conflict and email is not None and email.name == "text":
             self._mark_shared_emails()
         left_alone += self._drop_known_quarantines()
         self._insert_unsuppressions()
@@ -75,11 +95,11 @@ class Planner:
     def _compared(self, window: Window) -> tuple[sa.Subquery, sa.Subquery, sa.Subquery, Column, Column]:
         rows = self.mart.candidates(self.selection(window)).subquery("m")
         mart = sa.select(rows, fn.hash_text(rows.c.attributes).label("attributes_hash")).subquery("mart")
-        snapshot = self._state(
+        snapshot = self.state(
             synced_people,
             *("person_id", "state", "attributes_hash", "attributes", "mapping_version", "source_updated_at"),
         )
-        dead = self._state(
+        dead = self.state(
             dead_letters,
             *("person_id", "operation", "attributes_hash"),
             where=dead_letters.c.kind == "rejected",
@@ -87,7 +107,7 @@ class Planner:
         suppresses = mart.c.opted_out if not self.mart.mapping.unsubscribes else sa.false()
         operation = sa.case((suppresses, "suppress"), else_="identify")
         needed = sa.case(
-            (suppresses, sa.func.coalesce(snapshot.c.state.not_in(_FOREVER), sa.true())),
+            (suppresses, sa.func.coalesce(snapshot.c.state.not_in(BLOCKED), sa.true())),
             else_=sa.or_(
                 snapshot.c.person_id.is_(None),
                 snapshot.c.state != "identified",
@@ -118,7 +138,7 @@ class Planner:
 
     def _insert_people(self, window: Window) -> None:
         mart, snapshot, dead, operation, needed = self._compared(window)
-        waiting = self._state(open_people, "person_id", "operation", "attributes_hash", "attempts")
+        waiting = self.state(open_people, "person_id", "operation", "attributes_hash", "attempts")
         is_update = snapshot.c.state == "identified"
         why = sa.case(
             (operation == "suppress", "opted_out"),
@@ -129,6 +149,8 @@ class Planner:
             else_="changed",
         )
         identifies = operation == "identify"
+        # To suppress somebody only the id is sent: an attribute that is too long must not keep them in.
+        is_hurt = sa.or_(identifies, mart.c.fault_field == PERSON_ID_FIELD)
         removals = sa.case(
             (sa.and_(identifies, is_update), fn.removed_keys(snapshot.c.attributes, mart.c.attributes))
         )
@@ -139,7 +161,7 @@ class Planner:
         )
         rows = (
             sa.select(
-                *self._run_columns(),
+                *self.run_columns(),
                 mart.c.person_id,
                 operation.label("operation"),
                 sa.case((identifies, 2), else_=1).label("phase"),
@@ -149,14 +171,14 @@ class Planner:
                 mart.c.attributes_hash,
                 mart.c.updated_at.label("source_updated_at"),
                 sa.func.coalesce(waiting.c.attempts, 0).label("attempts"),
-                mart.c.fault_field,
-                mart.c.fault_reason,
-                self._now().label("planned_at"),
+                sa.case((is_hurt, mart.c.fault_field)).label("fault_field"),
+                sa.case((is_hurt, mart.c.fault_reason)).label("fault_reason"),
+                self.now().label("planned_at"),
             )
             .select_from(joined)
             .where(needed, dead.c.person_id.is_(None))
         )
-        self._insert(rows)
+        self.insert(rows)
 
     def _mark(self, condition: Column, field: str, reason: str) -> None:
         """Quarantine planned identifies that satisfy a condition."""
@@ -176,12 +198,12 @@ class Planner:
         planned = sa.select(sa.func.count()).where(self._mine, sync_plan.c.operation == "identify")
         if not self.connection.scalar(planned):
             return
-        email = sa.func.lower(self.mart.table.c[self.mart.spec.email])
+        email = sa.func.lower(sa.cast(self.mart.table.c[self.mart.spec.email], sa.String))
         living = self.mart.deleted_at.is_(None)
         shared = (
             sa.select(email)
             .select_from(self.mart.table)
-            .where(living, email.is_not(None))
+            .where(living, email != "")
             .group_by(email)
             .having(sa.func.count() > 1)
         )
@@ -190,7 +212,7 @@ class Planner:
 
     def _drop_known_quarantines(self) -> int:
         """Rows that are still as wrong as when they were dead-lettered need no second letter."""
-        known = self._state(
+        known = self.state(
             dead_letters,
             *("person_id", "operation", "attributes_hash", "reason"),
             where=dead_letters.c.kind == "quarantined",
@@ -213,98 +235,45 @@ class Planner:
         returned = sa.and_(self._mine, sync_plan.c.why == "returned", sync_plan.c.fault_field.is_(None))
         if not self.connection.scalar(sa.select(sa.func.count()).select_from(sync_plan).where(returned)):
             return
-        given = {"operation": sa.literal("unsuppress"), "phase": sa.literal(1), "attributes": sa.null()}
+        given = {
+            "operation": sa.literal("unsuppress"),
+            "phase": sa.literal(1),
+            "attributes": sa.cast(sa.null(), sa.String),
+        }
         columns = [given.get(column.name, column).label(column.name) for column in sync_plan.c]
-        self._insert(sa.select(*columns).where(returned))
+        self.insert(sa.select(*columns).where(returned))
 
-    def plan_erasures(self) -> int:
-        """Plan suppress, then delete, for everybody with a tombstone; returns how many are left alone."""
-        mart = self.mart
-        person, deleted_at = mart.person_id, mart.deleted_at
-        marked = sa.select(person.label("person_id")).select_from(mart.table).where(deleted_at.is_not(None))
-        rows = marked.subquery("m")
-        snapshot = self._state(synced_people, "person_id", "state")
-        waiting = self._state(open_people, "person_id", "operation", "attempts")
-        dead = self._state(dead_letters, "person_id", where=dead_letters.c.attributes_hash == ERASURE_HASH)
-        not_erased = sa.func.coalesce(snapshot.c.state != "deleted", sa.true())
-        not_blocked = sa.func.coalesce(snapshot.c.state.not_in(_FOREVER), sa.true())
-        bad_id = sa.or_(rows.c.person_id == "", fn.byte_length(rows.c.person_id) > PERSON_ID_BYTES)
-        for operation, phase, needed in (("suppress", 1, not_blocked), ("delete", 2, not_erased)):
-            same = sa.and_(waiting.c.person_id == rows.c.person_id, waiting.c.operation == operation)
-            joined = (
-                rows.outerjoin(snapshot, snapshot.c.person_id == rows.c.person_id)
-                .outerjoin(dead, dead.c.person_id == rows.c.person_id)
-                .outerjoin(waiting, same)
-            )
-            self._insert(
-                sa.select(
-                    *self._run_columns(),
-                    rows.c.person_id,
-                    sa.literal(operation).label("operation"),
-                    sa.literal(phase).label("phase"),
-                    sa.literal("tombstone").label("why"),
-                    sa.cast(sa.null(), sa.String).label("attributes"),
-                    sa.cast(sa.null(), sa.String).label("removals"),
-                    sa.literal(ERASURE_HASH).label("attributes_hash"),
-                    sa.cast(sa.null(), sa.TIMESTAMP).label("source_updated_at"),
-                    sa.func.coalesce(waiting.c.attempts, 0).label("attempts"),
-                    sa.case((bad_id, "identifiers.id")).label("fault_field"),
-                    sa.case((rows.c.person_id == "", "required"), (bad_id, "too_long")).label("fault_reason"),
-                    self._now().label("planned_at"),
-                )
-                .select_from(joined)
-                .where(needed, dead.c.person_id.is_(None))
-            )
-        return self._count_dead_erasures(rows, dead)
-
-    def _count_dead_erasures(self, rows: sa.Subquery, dead: sa.Subquery) -> int:
-        joined = rows.join(dead, dead.c.person_id == rows.c.person_id)
-        people = sa.select(sa.func.count(sa.distinct(rows.c.person_id))).select_from(joined)
-        return int(self.connection.scalar(people))
-
-    def tallies(self) -> list[tuple[str, str, str | None, str | None, int]]:
-        """(operation, why, fault field, fault reason, operations) of the plan."""
-        columns = [
-            sync_plan.c.operation,
-            sync_plan.c.why,
-            sync_plan.c.fault_field,
-            sync_plan.c.fault_reason,
-        ]
+    def tallies(self) -> Tallies:
+        """The plan in numbers."""
+        columns = [sync_plan.c.operation, sync_plan.c.why, sync_plan.c.fault_field, sync_plan.c.fault_reason]
         counted = sa.select(*columns, sa.func.count()).where(self._mine).group_by(*columns)
-        return [(row[0], row[1], row[2], row[3], int(row[4])) for row in self.connection.rows(counted)]
+        rows = self.connection.rows(counted)
+        return Tallies([Tally(row[0], row[1], row[2], row[3], int(row[4])) for row in rows])
 
-    def known_people(self) -> tuple[int, int]:
-        """People identified in the snapshot, and living people in the mart."""
+    def known_people(self) -> int:
+        """The guards' denominator: the larger of people identified in the snapshot and living in the mart."""
         snapshot = sa.select(sa.func.count()).where(
             self.key.owns(synced_people), synced_people.c.state == "identified"
         )
         rows, tombstoned = self.count(sa.true())
-        return int(self.connection.scalar(snapshot)), rows - tombstoned
+        return max(int(self.connection.scalar(snapshot)), rows - tombstoned)
 
     def absent_people(self) -> int:
         """People identified in the snapshot who are no longer in the mart."""
-        snapshot = self._state(synced_people, "person_id", where=synced_people.c.state == "identified")
+        snapshot = self.state(synced_people, "person_id", where=synced_people.c.state == "identified")
         present = sa.select(self.mart.person_id).select_from(self.mart.table)
         gone = sa.select(sa.func.count()).select_from(snapshot).where(snapshot.c.person_id.not_in(present))
         return int(self.connection.scalar(gone))
 
-    def _run_columns(self) -> list[Column]:
+    def run_columns(self) -> list[Column]:
+        """The first columns of a planned operation."""
         return [*self.key.columns, sa.literal(self.run_id).label("run_id")]
 
-    def _now(self) -> Column:
+    def now(self) -> Column:
+        """The time of extraction as SQL."""
         return sa.literal(self.extracted_at, UtcTimestamp)
 
-    def _insert(self, rows: sa.Select[Any]) -> None:
+    def insert(self, rows: sa.Select[Any]) -> None:
+        """Add operations to the plan; `rows` has the columns of `sync_plan`, in order."""
         names = [column.name for column in sync_plan.c]
         self.connection.execute(sync_plan.insert().from_select(names, rows))
-
-
-def by(tallies: list[tuple[str, str, str | None, str | None, int]], position: int) -> Mapping[str, int]:
-    """Operations of the tallies by one of their columns (0 operation, 1 why), `unsuppress` only under 0."""
-    counts: dict[str, int] = {}
-    for tally in tallies:
-        if position == 1 and tally[0] == "unsuppress":
-            continue
-        name = str(tally[position])
-        counts[name] = counts.get(name, 0) + tally[4]
-    return counts

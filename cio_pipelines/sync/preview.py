@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import pandas as pd
+import pandas as pd  # pyright: ignore[reportMissingTypeStubs]
 import sqlalchemy as sa
 
 from cio_pipelines.sync.key import SyncKey
@@ -49,7 +49,7 @@ def sample(connection: WarehouseConnection, key: SyncKey, run_id: str, rows: int
             }
             for row in connection.rows(chosen)
         ],
-        columns=["person_id", "operation", "why", "changes", "bytes"],
+        columns=pd.Index(["person_id", "operation", "why", "changes", "bytes"]),
     )
 
 

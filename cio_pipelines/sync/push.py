@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, TypeVar
 
 import pyarrow as pa
 import sqlalchemy as sa
@@ -31,7 +33,9 @@ from cio_pipelines.sync.candidates import payload
 from cio_pipelines.sync.lease import Lease
 from cio_pipelines.sync.ledger import Answered, Ledger
 from cio_pipelines.sync.state import sync_acks, sync_plan
-from cio_pipelines.warehouse import Warehouse, WarehouseConnection
+from cio_pipelines.warehouse import Warehouse, WarehouseConnection, WarehouseError
+
+_T = TypeVar("_T")
 
 Progress = Callable[[int, int], None]
 """Called with the number of operations answered so far, and of those to be sent."""
@@ -65,8 +69,8 @@ class Costs:
 @dataclass(slots=True)
 class _Body:
     phase: int
-    people: pa.Array
-    operations: pa.Array
+    people: pa.Array[Any]
+    operations: pa.Array[Any]
     encoded: EncodedOperations
     start: int
     stop: int
@@ -81,7 +85,6 @@ class Pusher:
     ledger: Ledger
     lease: Lease
     timestamp: int
-    client: TrackClient
     settings: PushSettings
     total: int = 0
     on_progress: Progress | None = None
@@ -95,8 +98,10 @@ class Pusher:
     _failed_in_a_row: int = 0
     _flushing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    async def run(self) -> Costs:
+    async def run(self, client: TrackClient) -> None:
         """Send phase 1, then phase 2. Whatever ends it, all that was answered is in the ledger.
+
+        What it cost, and the error that stopped it early, are in `costs`.
 
         Raises WarehouseError when the ledger cannot be written, PlanOutdated when the lease is lost.
         """
@@ -104,14 +109,13 @@ class Pusher:
         try:
             for phase in (1, 2):
                 if self.costs.ended_by is None:
-                    await self._send_phase(phase)
+                    await self._send_phase(client, phase)
                     await self._flush(force=True)
         finally:
             # Cancelled (Ctrl-C) or failed: the answers that came in are facts and must not be lost.
             await asyncio.shield(self._flush(force=True))
-        return self.costs
 
-    async def _send_phase(self, phase: int) -> None:
+    async def _send_phase(self, client: TrackClient, phase: int) -> None:
         queue: asyncio.Queue[_Body | None] = asyncio.Queue(self.settings.max_in_flight)
         failure: Exception | None = None
         try:
@@ -120,7 +124,7 @@ class Pusher:
                 async with asyncio.TaskGroup() as group:
                     group.create_task(self._feed(phase, queue))
                     for _ in range(self.settings.max_in_flight):
-                        group.create_task(self._work(queue))
+                        group.create_task(self._work(client, queue))
                 clock.cancel()
         except* Exception as failures:  # noqa: BLE001  # unwrapped and raised below
             failure = _first(failures)
@@ -135,8 +139,19 @@ class Pusher:
 
     async def _feed(self, phase: int, queue: asyncio.Queue[_Body | None]) -> None:
         batches = self._batches(phase)
+        try:
+            await self._cut(phase, batches, queue)
+        finally:
+            # Closed here and not when it is collected: until then the database stays open.
+            batches.close()
+        for _ in range(self.settings.max_in_flight):
+            await queue.put(None)
+
+    async def _cut(
+        self, phase: int, batches: Generator[pa.RecordBatch], queue: asyncio.Queue[_Body | None]
+    ) -> None:
         while self.costs.ended_by is None:
-            batch = await asyncio.to_thread(next, batches, None)
+            batch = await _in_thread(partial(next, batches, None))
             if batch is None:
                 break
             encoded = EncodedOperations.from_arrow(batch.column("payload"))
@@ -147,10 +162,8 @@ class Pusher:
                     batch.column(name).slice(start, stop - start) for name in ("person_id", "operation")
                 )
                 await queue.put(_Body(phase, people, operations, encoded, start, stop))
-        for _ in range(self.settings.max_in_flight):
-            await queue.put(None)
 
-    def _batches(self, phase: int) -> Iterator[pa.RecordBatch]:
+    def _batches(self, phase: int) -> Generator[pa.RecordBatch]:
         plan = sync_plan
         mine = self.ledger.key.run(plan, self.ledger.run_id)
         rows = sa.select(
@@ -158,13 +171,13 @@ class Pusher:
         ).where(mine, plan.c.phase == phase, plan.c.fault_field.is_(None))
         if phase == 2:
             rows = rows.where(plan.c.person_id.not_in(self._held_back()))
-        return iter(self.connection.batches(rows, rows_per_batch=self.settings.rows_per_batch))
+        yield from self.connection.batches(rows, rows_per_batch=self.settings.rows_per_batch)
 
     def _held_back(self) -> sa.Select[tuple[str]]:
         """People whose first operation was not accepted: the second must wait for it."""
         first = sync_plan.alias("first")
         accepted = sa.select(sync_acks.c.person_id).where(
-            sync_acks.c.run_id == self.ledger.run_id, sync_acks.c.phase == 1
+            self.ledger.key.run(sync_acks, self.ledger.run_id), sync_acks.c.phase == 1
         )
         return sa.select(first.c.person_id).where(
             self.ledger.key.run(first, self.ledger.run_id),
@@ -172,11 +185,11 @@ class Pusher:
             first.c.person_id.not_in(accepted),
         )
 
-    async def _work(self, queue: asyncio.Queue[_Body | None]) -> None:
+    async def _work(self, client: TrackClient, queue: asyncio.Queue[_Body | None]) -> None:
         while (body := await queue.get()) is not None:
             if self.costs.ended_by is not None:
                 continue
-            result = await self.client.send(body.encoded, body.start, body.stop)
+            result = await client.send(body.encoded, body.start, body.stop)
             self._take(body, result)
             await self._flush()
 
@@ -207,12 +220,11 @@ class Pusher:
         async with self._flushing:
             answered, self._answered, self._pending = self._answered, [], 0
             self._flushed_at = time.monotonic()
-            writing = asyncio.ensure_future(asyncio.to_thread(self._write, answered))
             try:
-                await asyncio.shield(writing)
-            except asyncio.CancelledError:
-                # The thread goes on writing all the same; leaving now could record an answer twice.
-                await writing
+                await _in_thread(partial(self._write, answered))
+            except WarehouseError:
+                # Nothing of it was kept: the last flush tries again.
+                self._answered = answered + self._answered
                 raise
 
     def _write(self, answered: list[Answered]) -> None:
@@ -220,6 +232,16 @@ class Pusher:
         if time.monotonic() - self._beat_at > _HEARTBEAT_SECONDS:
             self.lease.renew(self.connection)
             self._beat_at = time.monotonic()
+
+
+async def _in_thread(work: Callable[[], _T]) -> _T:
+    """Run `work` beside the loop; when cancelled, wait for its end first, for it goes on all the same."""
+    working = asyncio.ensure_future(asyncio.to_thread(work))
+    try:
+        return await asyncio.shield(working)
+    except asyncio.CancelledError:
+        await asyncio.wait([working])
+        raise
 
 
 def _first(group: ExceptionGroup[Exception]) -> Exception:

@@ -81,7 +81,7 @@ class Plan:
 class Outcomes:
     """The ledger's word on a run: planned = accepted + rejected + quarantined + due, in operations.
 
-    `unaccounted` operations are in none of these or in several; anything but 0 is a defect.
+    `unaccounted` counts what contradicts that in the tables, see `Ledger.outcomes`; all but 0 is a defect.
     """
 
     planned: int

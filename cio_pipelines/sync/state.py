@@ -17,7 +17,11 @@ from cio_pipelines.warehouse.functions import UtcTimestamp
 
 SCHEMA = "customerio_sync"
 
+ERASURE_HASH = "erasure"
+"""Stands in the place of an attributes hash: an erasure has no attributes."""
+
 metadata = sa.MetaData(schema=SCHEMA)
+_DOUBLE: sa.Double[float] = sa.Double()
 
 
 def _key() -> list[sa.Column[str]]:
@@ -66,9 +70,9 @@ sync_runs = sa.Table(
     sa.Column("requests", sa.BigInteger),
     sa.Column("attempts", sa.BigInteger),
     sa.Column("bytes_sent", sa.BigInteger),
-    sa.Column("plan_seconds", sa.Double),
-    sa.Column("send_seconds", sa.Double),
-    sa.Column("commit_seconds", sa.Double),
+    sa.Column("plan_seconds", _DOUBLE),
+    sa.Column("send_seconds", _DOUBLE),
+    sa.Column("commit_seconds", _DOUBLE),
     sa.Column("ended_by", sa.String),
     comment="One row a run: its window, mapping, counts and costs.",
 )
@@ -98,6 +102,7 @@ sync_plan = sa.Table(
 sync_acks = sa.Table(
     "sync_acks",
     metadata,
+    *_key(),
     sa.Column("run_id", sa.String),
     sa.Column("person_id", sa.String),
     sa.Column("phase", sa.Integer),
@@ -124,7 +129,7 @@ sync_log = sa.Table(
     sa.Column("message", sa.String),
     sa.Column("attempts", sa.BigInteger),
     sa.Column("bytes_sent", sa.BigInteger),
-    sa.Column("seconds", sa.Double),
+    sa.Column("seconds", _DOUBLE),
     comment="The ledger: one row a body that was answered, and one each person who was not accepted.",
 )
 
@@ -168,7 +173,7 @@ sync_lease = sa.Table(
     sa.Column("owner", sa.String),
     sa.Column("host", sa.String),
     sa.Column("pid", sa.BigInteger),
-    sa.Column("process_started", sa.Double),
+    sa.Column("process_started", _DOUBLE),
     sa.Column("acquired_at", UtcTimestamp),
     sa.Column("expires_at", UtcTimestamp),
     comment="Who may plan and push: one run at a time for each workspace and sync.",

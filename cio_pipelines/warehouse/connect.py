@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import sqlalchemy as sa
+from sqlalchemy.exc import ArgumentError
 
 from cio_pipelines.warehouse.duckdb import DuckDBWarehouse
 from cio_pipelines.warehouse.errors import WarehouseUnavailable
@@ -33,7 +34,7 @@ def duckdb_path(url: str) -> Path:
     """
     try:
         parsed = sa.make_url(url)
-    except sa.exc.ArgumentError:
+    except ArgumentError:
         parsed = None
     if parsed is None or parsed.get_backend_name() != "duckdb" or parsed.database in (None, "", ":memory:"):
         kind = parsed.get_backend_name() if parsed is not None else "no"

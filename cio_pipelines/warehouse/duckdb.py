@@ -132,7 +132,8 @@ class DuckDBConnection:
 
     def append(self, table: sa.Table, rows: pa.Table) -> None:
         native: Any = self._connection.connection.driver_connection
-        source = sa.table("appended_rows", *[sa.column(name) for name in rows.column_names])
+        columns: list[sa.ColumnClause[Any]] = [sa.column(name) for name in rows.column_names]
+        source = sa.table("appended_rows", *columns)
         with self._step():
             native.register("appended_rows", rows)
             try:

@@ -1,0 +1,62 @@
+"""Deciding whom to erase: everybody with a tombstone, suppressed and then deleted."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from cio_pipelines.customerio.limits import PERSON_ID_BYTES
+from cio_pipelines.sync.candidates import PERSON_ID_FIELD
+from cio_pipelines.sync.planning import BLOCKED, Planner
+from cio_pipelines.sync.state import ERASURE_HASH, dead_letters, open_people, synced_people
+from cio_pipelines.warehouse import functions as fn
+
+
+def plan_erasures(planner: Planner) -> int:
+    """Plan suppress, then delete, for everybody with a tombstone; returns how many are left alone.
+
+    The identifier is blocked first, so that a late write from elsewhere cannot bring the profile back.
+    """
+    mart, state = planner.mart, planner.state
+    person = mart.person_id.label("person_id")
+    rows = sa.select(person).select_from(mart.table).where(mart.deleted_at.is_not(None)).subquery("m")
+    snapshot = state(synced_people, "person_id", "state")
+    waiting = state(
+        open_people,
+        *("person_id", "operation", "attempts"),
+        where=open_people.c.attributes_hash == ERASURE_HASH,
+    )
+    dead = state(dead_letters, "person_id", where=dead_letters.c.attributes_hash == ERASURE_HASH)
+    not_erased = sa.func.coalesce(snapshot.c.state != "deleted", sa.true())
+    not_blocked = sa.func.coalesce(snapshot.c.state.not_in(BLOCKED), sa.true())
+    is_empty = rows.c.person_id == ""
+    is_bad = sa.or_(is_empty, fn.byte_length(rows.c.person_id) > PERSON_ID_BYTES)
+    no_text = sa.cast(sa.null(), sa.String)
+    for operation, phase, needed in (("suppress", 1, not_blocked), ("delete", 2, not_erased)):
+        same = sa.and_(waiting.c.person_id == rows.c.person_id, waiting.c.operation == operation)
+        joined = (
+            rows.outerjoin(snapshot, snapshot.c.person_id == rows.c.person_id)
+            .outerjoin(dead, dead.c.person_id == rows.c.person_id)
+            .outerjoin(waiting, same)
+        )
+        planner.insert(
+            sa.select(
+                *planner.run_columns(),
+                rows.c.person_id,
+                sa.literal(operation).label("operation"),
+                sa.literal(phase).label("phase"),
+                sa.literal("tombstone").label("why"),
+                no_text.label("attributes"),
+                no_text.label("removals"),
+                sa.literal(ERASURE_HASH).label("attributes_hash"),
+                sa.cast(sa.null(), sa.TIMESTAMP).label("source_updated_at"),
+                sa.func.coalesce(waiting.c.attempts, 0).label("attempts"),
+                sa.case((is_bad, PERSON_ID_FIELD)).label("fault_field"),
+                sa.case((is_empty, "required"), (is_bad, "too_long")).label("fault_reason"),
+                planner.now().label("planned_at"),
+            )
+            .select_from(joined)
+            .where(needed, dead.c.person_id.is_(None))
+        )
+    left_alone = rows.join(dead, dead.c.person_id == rows.c.person_id)
+    people = sa.select(sa.func.count(sa.distinct(rows.c.person_id))).select_from(left_alone)
+    return int(planner.connection.scalar(people))

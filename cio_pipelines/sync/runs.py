@@ -1,0 +1,107 @@
+"""The runs of a sync: beginning one, finding it again, noting what became of it, forgetting old ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from cio_pipelines.sync.errors import UnknownRun
+from cio_pipelines.sync.key import SyncKey
+from cio_pipelines.sync.mapping import PeopleMapping
+from cio_pipelines.sync.state import sync_acks, sync_log, sync_plan, sync_runs
+from cio_pipelines.sync.windows import Window
+from cio_pipelines.warehouse import WarehouseConnection
+
+PEOPLE, ERASURE = "people", "erasure"
+"""Kinds of runs."""
+UNFINISHED = ("planned", "sending")
+"""Statuses of a run that may have been killed: its ledger has yet to be committed."""
+STATUSES = ("extracted", *UNFINISHED, "blocked", "dry_run", "committed")
+
+
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """The table `sync_runs` of one sync, seen over one connection."""
+
+    connection: WarehouseConnection
+    key: SyncKey
+
+    def begin(
+        self,
+        run_id: str,
+        kind: str,
+        window: Window,
+        extracted_at: datetime,
+        mapping: PeopleMapping | None = None,
+    ) -> None:
+        """Note a new run. An earlier try under the same id is forgotten, which must be finished before."""
+        with self.connection.transaction():
+            self._forget(run_id)
+            self.connection.execute(
+                sync_runs.insert().values(
+                    **self.key.values,
+                    run_id=run_id,
+                    kind=kind,
+                    status="extracted",
+                    window_start=window.start,
+                    window_end=window.end,
+                    extracted_at=extracted_at,
+                    mapping_version=mapping.version if mapping else None,
+                    mapping=mapping.document if mapping else None,
+                )
+            )
+
+    def note(self, run_id: str, **values: object) -> None:
+        """Set columns of a run's row."""
+        self.connection.execute(sync_runs.update().where(self.key.run(sync_runs, run_id)).values(**values))
+
+    def find(self, run_id: str, *statuses: str) -> sa.Row[Any]:
+        """The run's row. Raises UnknownRun unless there is one with one of `statuses`."""
+        found = self.connection.rows(sa.select(sync_runs).where(self.key.run(sync_runs, run_id)))
+        if not found or found[0].status not in statuses:
+            state = f"is {found[0].status}" if found else "is not in the ledger"
+            raise UnknownRun(
+                f"Run {run_id} {state}, not {' or '.join(statuses)}.",
+                "Run changed_users, profile_diff and identified_profiles together, in one run.",
+            )
+        return found[0]
+
+    def unfinished(self, run_id: str | None = None) -> list[str]:
+        """Runs whose ledger was not committed, the oldest first; with `run_id`, that one if it is so."""
+        condition = sync_runs.c.status.in_(UNFINISHED)
+        if run_id is not None:
+            condition = sa.and_(condition, sync_runs.c.run_id == run_id)
+        runs = sa.select(sync_runs.c.run_id).where(self.key.owns(sync_runs), condition)
+        return [row.run_id for row in self.connection.rows(runs.order_by(sync_runs.c.extracted_at))]
+
+    def last_mapping(self) -> str | None:
+        """The mapping of the last people sync that was committed, as JSON; None before the first."""
+        latest = (
+            sa.select(sync_runs.c.mapping)
+            .where(self.key.owns(sync_runs), sync_runs.c.status == "committed", sync_runs.c.kind == PEOPLE)
+            .order_by(sync_runs.c.extracted_at.desc(), sync_runs.c.finished_at.desc())
+            .limit(1)
+        )
+        found: str | None = self.connection.scalar(latest)
+        return found
+
+    def expire(self, days: int) -> None:
+        """Forget plans and ledgers of runs that were extracted more than `days` ago; the snapshot stays.
+
+        What a killed run left is not touched: nothing else knows yet whom Customer.io accepted.
+        """
+        old = sa.select(sync_runs.c.run_id).where(
+            self.key.owns(sync_runs),
+            sync_runs.c.status.not_in(UNFINISHED),
+            sync_runs.c.extracted_at < datetime.now(UTC) - timedelta(days=days),
+        )
+        for row in self.connection.rows(old):
+            with self.connection.transaction():
+                self._forget(row.run_id)
+
+    def _forget(self, run_id: str) -> None:
+        for table in (sync_acks, sync_log, sync_plan, sync_runs):
+            self.connection.execute(table.delete().where(self.key.run(table, run_id)))

@@ -1,0 +1,183 @@
+"""A mart in a DuckDB file, a sandbox as Customer.io, and the people sync between them."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from collections import Counter
+from collections.abc import Generator, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from cio_pipelines.customerio import RetryPolicy, TrackClient
+from cio_pipelines.sandbox import SandboxServer
+from cio_pipelines.sync.engine import PeopleSync, SyncSettings
+from cio_pipelines.sync.guards import Approvals, GuardLimits, Limits
+from cio_pipelines.sync.push import Progress
+from cio_pipelines.sync.reports import Extraction, Outcomes, Plan, PushReport
+from cio_pipelines.sync.specs import PEOPLE
+from cio_pipelines.sync.windows import FULL, Window
+from cio_pipelines.warehouse import Warehouse, open_warehouse
+
+QUICK = RetryPolicy(max_attempts=3, base_delay=0.001, max_delay=0.01, deadline=20.0)
+NO_LIMIT = Limits(1.0, 1_000_000)
+UNGUARDED = GuardLimits(NO_LIMIT, NO_LIMIT, NO_LIMIT)
+EVERYTHING = Approvals(changed=True, mapping=True, suppressed=True, erased=True)
+
+PEOPLE_TABLE = """
+create schema if not exists analytics;
+create or replace table analytics.customerio_people (
+    person_id varchar, updated_at timestamp, opted_out boolean, deleted_at timestamp,
+    email varchar, first_name varchar, plan varchar
+)
+"""
+
+
+@dataclass(frozen=True)
+class Ran:
+    """One run from extraction to report."""
+
+    run_id: str
+    extraction: Extraction
+    plan: Plan
+    report: PushReport
+
+    @property
+    def outcomes(self) -> Outcomes:
+        return self.report.outcomes
+
+
+@dataclass
+class Rig:
+    """One workspace. Each call opens the warehouse anew, as steps of a scheduler do."""
+
+    path: Path
+    sandbox: SandboxServer
+    defaults: dict[str, Any] = field(default_factory=dict)
+    _numbers: Iterable[int] = field(default_factory=lambda: itertools.count(1))
+
+    # the mart
+
+    def sql(self, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
+        with duckdb.connect(str(self.path)) as connection:
+            connection.execute("set timezone = 'UTC'")
+            return connection.execute(statement, list(parameters)).fetchall()
+
+    def make_mart(self, people: int = 0, statement: str = PEOPLE_TABLE) -> None:
+        """An empty mart, or one with `people` named p0, p1, ... last updated on 1 May 2026."""
+        self.sql(statement)
+        if people:
+            self.sql(
+                """insert into analytics.customerio_people
+                select 'p' || i, '2026-05-01', false, null, 'p' || i || '@example.com', 'Ann', 'free'
+                from range(?) as r(i)""",
+                people,
+            )
+
+    def change(self, person: str, assignment: str, *parameters: Any, touch: bool = True) -> None:
+        """Change a person's row; `touch` moves `updated_at` on by a minute."""
+        moved = ", updated_at = updated_at + interval 1 minute" if touch else ""
+        self.sql(
+            f"update analytics.customerio_people set {assignment}{moved} where person_id = ?",
+            *parameters,
+            person,
+        )
+
+    def state(self, query: str, *parameters: Any) -> list[tuple[Any, ...]]:
+        """Rows of a query in which table names need no schema."""
+        return self.sql(f"set schema = 'customerio_sync'; {query}", *parameters)
+
+    # the sync
+
+    def warehouse(self) -> Warehouse:
+        return open_warehouse(f"duckdb:///{self.path}", memory_limit="500MB", threads=2)
+
+    def client(self, **settings: Any) -> TrackClient:
+        defaults: dict[str, Any] = {
+            "site_id": self.sandbox.options.site_id,
+            "api_key": self.sandbox.options.track_api_key,
+            "base_url": self.sandbox.url,
+            "requests_per_second": 100_000,
+            "retry": QUICK,
+        }
+        return TrackClient(**{**defaults, **settings})
+
+    def engine(self, client: Mapping[str, Any] | None = None, **settings: Any) -> PeopleSync:
+        chosen = {"workspace": "tests", "guards": UNGUARDED, **self.defaults, **settings}
+        return PeopleSync(
+            self.warehouse(), PEOPLE, SyncSettings(**chosen), lambda: self.client(**(client or {}))
+        )
+
+    def new_id(self) -> str:
+        return f"run-{next(iter(self._numbers))}"
+
+    def run(
+        self,
+        window: Window = FULL,
+        *,
+        approvals: Approvals = Approvals(),  # noqa: B008
+        progress: Progress | None = None,
+        client: Mapping[str, Any] | None = None,
+        **settings: Any,
+    ) -> Ran:
+        run_id = self.new_id()
+        engine = self.engine(client, **settings)
+        extraction = engine.extract(run_id, window)
+        plan = engine.plan(run_id, approvals)
+        report = engine.push(run_id, progress)
+        assert report.outcomes.complete, report.outcomes
+        assert report.outcomes.planned == plan.planned
+        assert engine.outcomes(run_id) == report.outcomes
+        return Ran(run_id, extraction, plan, report)
+
+    def plan(self, window: Window = FULL, approvals: Approvals = Approvals(), **settings: Any) -> Plan:  # noqa: B008
+        """A dry run."""
+        run_id = self.new_id()
+        engine = self.engine(**settings)
+        engine.extract(run_id, window)
+        return engine.plan(run_id, approvals, dry_run=True)
+
+    def erase(self, approvals: Approvals = Approvals(), **settings: Any) -> Ran:  # noqa: B008
+        run_id = self.new_id()
+        engine = self.engine(**settings)
+        plan = engine.plan_erasure(run_id, approvals)
+        report = engine.push(run_id)
+        assert report.outcomes.complete, report.outcomes
+        return Ran(run_id, None, plan, report)  # type: ignore[arg-type]
+
+    # Customer.io
+
+    def profile(self, person: str) -> dict[str, Any] | None:
+        """The attributes of a person in the sandbox; None for nobody."""
+        found = self.sandbox.people().get(person)
+        return None if found is None or found.get("suppressed") else found["attributes"]
+
+    def profiles(self) -> dict[str, dict[str, Any]]:
+        return {
+            key: person["attributes"]
+            for key, person in self.sandbox.people().items()
+            if not person.get("suppressed")
+        }
+
+    def sent(self, *actions: str) -> Counter[str]:
+        """How often each person was in an operation that the sandbox received."""
+        return Counter(
+            operation["id"]
+            for operation in self.sandbox.operations()
+            if not actions or operation["action"] in actions
+        )
+
+    def log(self) -> list[tuple[str, str, str]]:
+        """(action, id, outcome) of every operation received, in order."""
+        return [(o["action"], o["id"], o["outcome"]) for o in self.sandbox.operations()]
+
+    @contextlib.contextmanager
+    def faults(self, *faults: Mapping[str, Any]) -> Generator[None]:
+        self.sandbox.set_faults(faults)
+        try:
+            yield
+        finally:
+            self.sandbox.set_faults([])
