@@ -23,8 +23,10 @@ def main(arguments: list[str] | None = None) -> int:
     """Serve until told to stop. Exit code 2, with the reason on stderr, when it cannot start."""
     given = sys.argv[1:] if arguments is None else arguments
     try:
-        options = _from_stdin() if given == [_FROM_STDIN] else _from_flags(given)
-        run_sandbox(options)
+        if given == [_FROM_STDIN]:
+            run_sandbox(_from_stdin(), leash=sys.stdin.fileno())
+        else:
+            run_sandbox(options_from_flags(given))
     except SandboxError as error:
         sys.stderr.write(f"{error}\n")
         return 2
@@ -40,7 +42,8 @@ def _from_stdin() -> SandboxOptions:
     return SandboxOptions(**settings)
 
 
-def _from_flags(arguments: list[str]) -> SandboxOptions:
+def options_from_flags(arguments: list[str]) -> SandboxOptions:
+    """Settings from command flags. Raises SandboxError, or SystemExit for flags that argparse refuses."""
     parser = argparse.ArgumentParser(
         prog="python -m cio_pipelines.sandbox",
         description="A local Customer.io for development and tests. It shows people to whoever reaches it.",

@@ -47,7 +47,7 @@ def route(workspace: Workspace, options: SandboxOptions, request: Request) -> An
         case "GET", ["customers"] if "email" in request.query:
             return _by_email(workspace, request.query["email"])
         case "POST", ["customers", "attributes"]:
-            return _many(workspace, request.body)
+            return _many(workspace, request.body, wrapped=options.wrap_customers)
         case "GET", ["customers", identifier, "attributes"]:
             return _of_person(workspace, request, identifier, lambda p: json_answer({"customer": profile(p)}))
         case "GET", ["customers", identifier, "activities"]:
@@ -105,7 +105,7 @@ def _by_email(workspace: Workspace, email: str) -> Answer:
     )
 
 
-def _many(workspace: Workspace, body: bytes) -> Answer:
+def _many(workspace: Workspace, body: bytes, *, wrapped: bool) -> Answer:
     try:
         sent = decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError):
@@ -114,7 +114,8 @@ def _many(workspace: Workspace, body: bytes) -> Answer:
     if not isinstance(ids, list) or not 1 <= len(cast("list[object]", ids)) <= _IDS_AT_ONCE:
         return errors_app(f"ids must be an array of 1 to {_IDS_AT_ONCE} ids", 400)
     people = (workspace.find("id", as_text(value)) for value in cast("list[object]", ids))
-    return json_answer({"customers": [profile(person) for person in people if person is not None]})
+    profiles = [profile(person) for person in people if person is not None]
+    return json_answer({"customers": [{"customer": p} for p in profiles] if wrapped else profiles})
 
 
 def _of_person(
@@ -154,7 +155,7 @@ def shown(activity: Activity) -> dict[str, Any]:
         "customer_identifiers": {
             "id": activity.customer_id,
             "email": activity.email,
-            "cio_id": activity.person or None,
+            "cio_id": activity.person,
         },
         "data": activity.data,
     }

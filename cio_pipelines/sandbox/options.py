@@ -18,7 +18,8 @@ class SandboxError(Exception):
 class SandboxOptions:
     """Settings of one sandbox, which stands for one workspace. Raises SandboxError for what cannot work.
 
-    `port` 0 takes a free port. `database` is a SQLite file that keeps the state over a restart; None keeps it
+    `port` 0 takes a free port. On whatever `host` it listens, its page and its control endpoints answer this
+    machine only. `database` is a SQLite file that keeps the state over a restart; None keeps it
     in memory. `discard` validates and counts only, and keeps no people. `ca_file` is where the certificate
     authority of a TLS sandbox is written (PEM). `faults` are as `faults.Fault` reads them.
 
@@ -28,7 +29,9 @@ class SandboxOptions:
     `apply_delay` (seconds) is the time from acceptance to effect; `identifier_conflict` says whether an
     update that would take another person's id or e-mail still applies its other attributes;
     `email_change_by_id` lets a person addressed by id get another e-mail; `app_requests_per_second` makes
-    the App API answer 429 beyond that rate (its documented limit is 10).
+    the App API answer 429 beyond that rate (its documented limit is 10); `wrap_customers` puts each
+    profile of `POST /v1/customers/attributes` under a member `customer`, as the specification of 2022 has it
+    and a connector in use does not.
     """
 
     host: str = "127.0.0.1"
@@ -52,6 +55,7 @@ class SandboxOptions:
     max_item_bytes: int = OPERATION_BYTES // 1000 * 1024
     max_body_bytes: int = BATCH_BODY_BYTES // 1000 * 1024
     app_requests_per_second: float | None = None
+    wrap_customers: bool = False
     log_limit: int = 1_000_000
     """Most operations, and most activities, that are remembered; the oldest are forgotten first."""
     faults: tuple[Mapping[str, Any], ...] = ()

@@ -143,7 +143,7 @@ class SandboxServer:
         settings = {k: str(v) if isinstance(v, Path) else v for k, v in asdict(self.options).items()}
         try:
             stdin.write(json.dumps(settings).encode() + b"\n")
-            stdin.close()
+            stdin.flush()  # and it stays open: its end tells the sandbox that this process is gone
         except BrokenPipeError:
             raise self._failed() from None
         deadline = time.monotonic() + _START_SECONDS

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import signal
 import socket
 import sys
@@ -33,13 +34,22 @@ class _Protocol(HttpToolsProtocol):
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None], leash: int | None) -> None:
         super().__init__(config)
         self._ready = ready
+        self._leash = leash
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        if self._leash is not None:
+            asyncio.get_running_loop().add_reader(self._leash, self._pulled, self._leash)
         self._ready()
+
+    def _pulled(self, leash: int) -> None:
+        """Whoever holds the other end is gone, killed perhaps; nobody is left to stop this server."""
+        if not os.read(leash, 1024):
+            asyncio.get_running_loop().remove_reader(leash)
+            self.should_exit = True
 
     @contextmanager
     def capture_signals(self) -> Generator[None]:
@@ -52,9 +62,10 @@ class _Server(uvicorn.Server):
             loop.remove_signal_handler(number)
 
 
-def run_sandbox(options: SandboxOptions) -> None:
+def run_sandbox(options: SandboxOptions, *, leash: int | None = None) -> None:
     """Serve until SIGINT or SIGTERM. Prints one line with the URL, and with TLS the certificate's path.
 
+    `leash` is the descriptor of a pipe; the end of it ends the sandbox too.
     Raises SandboxError when the port is taken, the host is not this machine's, or a file cannot be used.
     Must be called in the main thread.
     """
@@ -77,7 +88,7 @@ def run_sandbox(options: SandboxOptions) -> None:
         )
         # People are kept, not garbage: looking for cycles among them took a quarter of the time.
         gc.set_threshold(50_000, 20, 100)
-        server = _Server(config, lambda: _announce(options, port, tls))
+        server = _Server(config, lambda: _announce(options, port, tls), leash)
         try:
             with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
                 runner.run(server.serve(sockets=[listener]))

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import asyncio
+import json
 from collections.abc import Iterator
-from typing import Any
+from contextlib import contextmanager
+from typing import Any, cast
 
 import httpx
 import pytest
 
 from cio_pipelines.sandbox import SandboxOptions, SandboxServer
+from cio_pipelines.sandbox.asgi import Sandbox
 
 
 @pytest.fixture(scope="session")
@@ -62,3 +66,56 @@ def identify(
 
 def send(track: httpx.Client, *operations: dict[str, Any]) -> httpx.Response:
     return track.post("/api/v2/batch", json={"batch": list(operations)})
+
+
+class Variant:
+    """A sandbox with other settings, in this process: starting one in its own costs most of a second.
+
+    Its loop runs during requests only.
+    """
+
+    def __init__(self, options: SandboxOptions, runner: asyncio.Runner, client: httpx.AsyncClient) -> None:
+        self._options = options
+        self._runner = runner
+        self._client = client
+
+    def request(self, method: str, path: str, **arguments: Any) -> httpx.Response:
+        return self._runner.run(self._client.request(method, path, **arguments))
+
+    def track(self, *operations: dict[str, Any]) -> httpx.Response:
+        return self.track_raw(json.dumps({"batch": list(operations)}).encode())
+
+    def track_raw(self, body: bytes, **headers: str) -> httpx.Response:
+        credentials = (self._options.site_id, self._options.track_api_key)
+        return self.request("POST", "/api/v2/batch", content=body, headers=headers, auth=credentials)
+
+    def app(self, method: str, path: str, **arguments: Any) -> httpx.Response:
+        headers = {"Authorization": f"Bearer {self._options.app_api_key}"}
+        return self.request(method, path, headers=headers, **arguments)
+
+    def stats(self) -> dict[str, Any]:
+        return self.request("GET", "/_sandbox/stats").json()
+
+    def people(self) -> dict[str, dict[str, Any]]:
+        return {record["key"]: record for record in self._lines("people")}
+
+    def operations(self) -> list[dict[str, Any]]:
+        return self._lines("operations")
+
+    def wait(self, seconds: float) -> None:
+        self._runner.run(asyncio.sleep(seconds))
+
+    def _lines(self, path: str) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.request("GET", f"/_sandbox/{path}").text.splitlines()]
+
+
+@contextmanager
+def variant(options: SandboxOptions) -> Iterator[Variant]:
+    """A running sandbox with these settings."""
+    sandbox = Sandbox(options)
+    transport = httpx.ASGITransport(app=cast("Any", sandbox), client=("127.0.0.1", 1))
+    client = httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1")
+    with asyncio.Runner() as runner:
+        yield Variant(options, runner, client)
+        runner.run(client.aclose())
+    sandbox.close()

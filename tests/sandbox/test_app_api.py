@@ -7,7 +7,7 @@ import pytest
 
 from cio_pipelines.sandbox import SandboxOptions, SandboxServer
 
-from .conftest import app_client, identify, person, send
+from .conftest import identify, person, send, variant
 
 
 def test_values_come_back_as_text(track: httpx.Client, app: httpx.Client) -> None:
@@ -55,6 +55,14 @@ def test_many_people_at_once_leaves_unknown_ones_out(track: httpx.Client, app: h
     assert app.post("/v1/customers/attributes", content=b"{").status_code == 400
 
 
+def test_profiles_can_be_wrapped_as_in_the_specification_of_2022() -> None:
+    with variant(SandboxOptions(wrap_customers=True)) as sandbox:
+        sandbox.track(identify("1"))
+        answer = sandbox.app("POST", "/v1/customers/attributes", json={"ids": ["1"]})
+        (entry,) = answer.json()["customers"]
+    assert entry["customer"]["id"] == "1"
+
+
 def test_activities_are_paged_newest_first_and_filtered(track: httpx.Client, app: httpx.Client) -> None:
     send(track, *(person("event", "p", name=f"e{n}") for n in range(25)), person("event", "q", name="e1"))
     seen: list[str] = []
@@ -86,8 +94,8 @@ def test_unknown_path_is_an_html_page(app: httpx.Client, path: str) -> None:
 
 
 def test_rate_limit_answers_429_with_the_seconds_to_wait() -> None:
-    with SandboxServer(SandboxOptions(app_requests_per_second=2)) as server, app_client(server) as app:
-        answers = [app.get("/v1/activities") for _ in range(5)]
+    with variant(SandboxOptions(app_requests_per_second=2)) as sandbox:
+        answers = [sandbox.app("GET", "/v1/activities") for _ in range(5)]
     refused = [answer for answer in answers if answer.status_code == 429]
     assert 1 <= len(refused) <= 3
     assert refused[0].headers["retry-after"] == "1"

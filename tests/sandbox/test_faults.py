@@ -10,7 +10,7 @@ import pytest
 from cio_pipelines.sandbox import SandboxError, SandboxOptions, SandboxServer
 from cio_pipelines.sandbox.faults import FaultPlan, parse_flag
 
-from .conftest import identify, send, track_client
+from .conftest import identify, send, variant
 
 
 def statuses(track: httpx.Client, times: int) -> list[int]:
@@ -170,8 +170,20 @@ def test_faults_can_be_given_as_flags() -> None:
 
 def test_faults_work_in_discard_mode_too() -> None:
     options = SandboxOptions(discard=True, faults=({"kind": "reject", "every": 2},))
-    with SandboxServer(options) as server, track_client(server) as track:
-        errors = send(track, identify("a"), identify("b"), identify(""), identify("c")).json()["errors"]
+    with variant(options) as sandbox:
+        errors = sandbox.track(identify("a"), identify("b"), identify(""), identify("c")).json()["errors"]
         assert [e["batch_index"] for e in errors] == [1, 2]
-        assert server.stats()["operations"] == {"accepted": 2, "rejected": 2, "ignored": 0}
-        assert (server.people(), server.operations()) == ({}, [])
+        assert sandbox.stats()["operations"] == {"accepted": 2, "rejected": 2, "ignored": 0}
+        assert (sandbox.people(), sandbox.operations()) == ({}, [])
+
+
+def test_discard_mode_validates_and_counts_and_keeps_nobody() -> None:
+    with variant(SandboxOptions(discard=True)) as sandbox:
+        plain = [identify(f"p{n}", plan="x") for n in range(100)]
+        errors = sandbox.track(*plain, identify("", plan="x"), identify("p", plan="x" * 1_001)).json()[
+            "errors"
+        ]
+        assert [e["batch_index"] for e in errors] == [100, 101]
+        stats = sandbox.stats()
+        assert (stats["operations"], stats["people"]) == ({"accepted": 100, "rejected": 2, "ignored": 0}, 0)
+        assert stats["operations_by_action"]["person.identify"] == {"accepted": 100}

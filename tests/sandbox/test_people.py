@@ -5,11 +5,10 @@ from __future__ import annotations
 import time
 
 import httpx
-import pytest
 
 from cio_pipelines.sandbox import SandboxOptions, SandboxServer
 
-from .conftest import identify, person, send, track_client
+from .conftest import identify, person, send, variant
 
 OLD, NEW = 1_700_000_000, 1_700_000_100
 
@@ -128,13 +127,11 @@ def test_email_of_somebody_else_is_a_failed_attribute_change(
 
 
 def test_whole_update_is_dropped_on_a_conflict_when_so_set() -> None:
-    with (
-        SandboxServer(SandboxOptions(identifier_conflict="drop")) as server,
-        track_client(server) as track,
-    ):
-        send(track, identify("1", email="a@example.com"), identify("2", email="a@example.com", b=2))
-        assert list(server.people()) == ["1"]
-        assert outcomes(server)[1] == ("ignored", "failed_attribute_change")
+    with variant(SandboxOptions(identifier_conflict="drop")) as sandbox:
+        sandbox.track(identify("1", email="a@example.com"), identify("2", email="a@example.com", b=2))
+        assert list(sandbox.people()) == ["1"]
+        refused = sandbox.operations()[1]
+        assert (refused["outcome"], refused["reason"]) == ("ignored", "failed_attribute_change")
 
 
 def test_set_id_changes_only_by_cio_id(track: httpx.Client, server: SandboxServer) -> None:
@@ -260,32 +257,29 @@ def test_devices_and_relationships_are_kept_with_the_person(
     assert server.people()["p"]["relationships"] == {}
 
 
-@pytest.fixture(scope="module")
-def classic() -> SandboxOptions:
-    return SandboxOptions(workspace_kind="id")
-
-
-def test_email_is_an_ordinary_attribute_in_an_id_only_workspace(classic: SandboxOptions) -> None:
-    with SandboxServer(classic) as server, track_client(server) as track:
-        send(track, identify("1", email="a@example.com"), identify("2", email="a@example.com"))
-        (error,) = send(track, identify({"email": "a@example.com"})).json()["errors"]
+def test_email_is_an_ordinary_attribute_in_an_id_only_workspace() -> None:
+    with variant(SandboxOptions(workspace_kind="id")) as sandbox:
+        sandbox.track(identify("1", email="a@example.com"), identify("2", email="a@example.com"))
+        (error,) = sandbox.track(identify({"email": "a@example.com"})).json()["errors"]
         assert error["field"] == "identifiers.email"
-        assert [p["attributes"]["email"] for p in server.people().values()] == ["a@example.com"] * 2
+        assert [p["attributes"]["email"] for p in sandbox.people().values()] == ["a@example.com"] * 2
+        found = sandbox.app("GET", "/v1/customers", params={"email": "A@example.com"}).json()["results"]
+        assert [person["id"] for person in found] == ["1", "2"]
 
 
 def test_accepted_is_not_applied_before_the_delay() -> None:
-    with SandboxServer(SandboxOptions(apply_delay=0.3)) as server, track_client(server) as track:
-        assert send(track, identify("p", a=1)).json() == {}
-        assert server.people() == {}
+    with variant(SandboxOptions(apply_delay=0.3)) as sandbox:
+        assert sandbox.track(identify("p", a=1)).json() == {}
+        assert sandbox.people() == {}
         deadline = time.monotonic() + 5
-        while not server.people() and time.monotonic() < deadline:
-            time.sleep(0.02)
-        assert attributes(server, "p") == {"a": 1}
+        while not sandbox.people() and time.monotonic() < deadline:
+            sandbox.wait(0.02)
+        assert sandbox.people()["p"]["attributes"] == {"a": 1}
 
 
 def test_shuffle_applies_a_batch_in_another_order() -> None:
-    with SandboxServer(SandboxOptions(shuffle=True)) as server, track_client(server) as track:
-        send(track, *(identify(str(number)) for number in range(200)))
-        order = [int(o["id"]) for o in server.operations()]
+    with variant(SandboxOptions(shuffle=True)) as sandbox:
+        sandbox.track(*(identify(str(number)) for number in range(200)))
+        order = [int(o["id"]) for o in sandbox.operations()]
         assert order != sorted(order)
         assert sorted(order) == list(range(200))

@@ -16,6 +16,7 @@ import httpx
 import pytest
 
 from cio_pipelines.sandbox import SandboxError, SandboxOptions, SandboxServer
+from cio_pipelines.sandbox.__main__ import options_from_flags
 
 from .conftest import identify, person, send, track_client
 
@@ -50,6 +51,55 @@ def test_wrong_flag_value_ends_with_code_2_and_a_reason() -> None:
     out, errors = process.communicate(timeout=10)
     assert (process.returncode, out) == (2, "")
     assert errors.strip() == "fault 'slow,seconds': write seconds=VALUE"
+
+
+def test_flags_set_every_kind_of_option(tmp_path: Path) -> None:
+    flags = ["--port", "81", "--discard", "--no-tls", "--workspace-kind", "id", "--oversize-status", "413"]
+    flags += ["--ca-file", str(tmp_path), "--app-requests-per-second", "2.5", "--fault", "reset,count=1"]
+    options = options_from_flags(flags)
+    assert options == SandboxOptions(
+        port=81,
+        discard=True,
+        workspace_kind="id",
+        oversize_status=413,
+        ca_file=tmp_path,
+        app_requests_per_second=2.5,
+        faults=({"kind": "reset", "count": 1},),
+    )
+
+
+def answers_within(url: str, seconds: float) -> bool:
+    """Whether it still answers when the time is up; returns early when it does not."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            httpx.get(f"{url}/_sandbox/stats")
+        except httpx.TransportError:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def test_sandbox_ends_when_the_process_that_started_it_is_killed() -> None:
+    program = (
+        "import time; from cio_pipelines.sandbox import SandboxServer\n"
+        "with SandboxServer() as s: print(s.url, flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        url = parent.stdout.readline().strip()
+        assert httpx.get(f"{url}/_sandbox/stats").status_code == 200
+        parent.kill()
+    assert not answers_within(url, 10)
+
+
+def test_it_ends_in_time_while_an_answer_is_held_back() -> None:
+    with SandboxServer(SandboxOptions(faults=({"kind": "slow", "seconds": 60},))) as server:
+        with track_client(server) as client, pytest.raises(httpx.ReadTimeout):
+            client.get("/api/v1/accounts/region", timeout=0.1)
+        started = time.monotonic()
+    assert time.monotonic() - started < 5
+    assert server.process.returncode == 0
 
 
 @pytest.mark.parametrize(

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from typing import Any
 
 import httpx
 import pytest
 
-from cio_pipelines.sandbox import SandboxServer
+from cio_pipelines.sandbox import SandboxOptions, SandboxServer
 
-from .conftest import identify, person, send
+from .conftest import identify, person, send, variant
 
 
 def test_accepted_batch_is_answered_with_an_empty_object(track: httpx.Client, server: SandboxServer) -> None:
@@ -210,6 +211,20 @@ def test_unknown_path_or_method_is_an_html_page(track: httpx.Client, method: str
     answer = track.request(method, path)
     assert answer.status_code == 404
     assert answer.headers["content-type"].startswith("text/html")
+
+
+def test_documents_are_silent_so_there_are_switches() -> None:
+    options = SandboxOptions(accept_gzip=True, oversize_status=413, max_body_bytes=1_000, max_item_bytes=200)
+    with variant(options) as sandbox:
+        gzipped = {"Content-Encoding": "gzip"}
+        for count, status in ((3, 200), (50, 413)):
+            body = json.dumps({"batch": [identify(f"p{n}") for n in range(count)]}).encode()
+            assert sandbox.track_raw(body).status_code == status
+            assert sandbox.track_raw(gzip.compress(body), **gzipped).status_code == status
+        assert sandbox.track_raw(b"not gzip", **gzipped).status_code == 400
+        (error,) = sandbox.track(identify("p", text="x" * 200)).json()["errors"]
+        assert error["message"] == "an item cannot be longer than 200 bytes"
+        assert len(sandbox.people()) == 3
 
 
 def test_compressed_body_is_refused(track: httpx.Client) -> None:

@@ -76,7 +76,7 @@ function peopleView(data) {
   if (!data.total) return [bar, noPeople()];
   if (!data.people.length) return [bar, empty("Nobody matches", h("p", {}, "Search looks at ids, e-mails and attribute values, in any letter case."))];
   const rows = data.people.map((person) => h("tr", {},
-    h("th", { scope: "row", class: "text" }, link(person.cio_id, person.key)),
+    h("th", { scope: "row", class: "who" }, link(person.cio_id, person.key)),
     cell("email", person.email || h("span", { class: "faint" }, "none")),
     cell("summary", person.summary || h("span", { class: "faint" }, "none")),
     cell("number", count(person.attributes)), cell("time", time(person.updated_at))));
@@ -179,7 +179,7 @@ function drawTiles() {
   const refused = outcomes.rejected + outcomes.ignored;
   byId("count-refused").textContent = count(refused);
   byId("count-refused").hidden = !refused;
-  const kinds = stats.faults.map((fault) => `${fault.kind.replaceAll("_", " ")}${fault.status ? ` ${fault.status}` : ""} , ${count(fault.hits)} ${fault.hits === 1 ? "hit" : "hits"}`);
+  const kinds = stats.faults.map((fault) => `${fault.kind.replaceAll("_", " ")}${fault.status ? ` ${fault.status}` : ""}, ${count(fault.hits)} ${fault.hits === 1 ? "hit" : "hits"}`);
   byId("faults").textContent = `Faults are switched on: ${kinds.join("; ")}.`;
   byId("faults").hidden = !kinds.length;
   const seconds = stats.requests_by_second;
