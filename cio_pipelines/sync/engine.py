@@ -62,11 +62,14 @@ class PeopleSync:
         self._settings = settings
         self._connect = connect
         self._key = SyncKey(settings.workspace, spec.name)
+        self._is_prepared = False
 
     @contextmanager
     def _state(self) -> Generator[WarehouseConnection]:
         with self._warehouse.session(), self._warehouse.connect() as connection:
-            prepare_state(connection)
+            if not self._is_prepared:
+                prepare_state(connection)
+                self._is_prepared = True
             yield connection
 
     def mart(self) -> Mart:

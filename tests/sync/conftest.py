@@ -25,8 +25,17 @@ def sandbox(shared_sandbox: SandboxServer) -> SandboxServer:
 
 
 @pytest.fixture
-def rig(tmp_path: Path, sandbox: SandboxServer) -> Rig:
+def rig(tmp_path: Path, sandbox: SandboxServer) -> Iterator[Rig]:
     """An empty mart, an empty sandbox, and the sync between them."""
+    rig = Rig(tmp_path / "warehouse.duckdb", sandbox)
+    with rig.kept_open():
+        rig.make_mart()
+        yield rig
+
+
+@pytest.fixture
+def apart(tmp_path: Path, sandbox: SandboxServer) -> Rig:
+    """As `rig`, with the file closed between the steps, so that other processes can open it."""
     rig = Rig(tmp_path / "warehouse.duckdb", sandbox)
     rig.make_mart()
     return rig

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import duckdb
+import sqlalchemy as sa
+from sqlalchemy.pool import NullPool
 
 from cio_pipelines.customerio import RetryPolicy, TrackClient
 from cio_pipelines.sandbox import SandboxServer
@@ -62,9 +63,25 @@ class Rig:
     # the mart
 
     def sql(self, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
-        with duckdb.connect(str(self.path)) as connection:
-            connection.execute("set timezone = 'UTC'")
-            return connection.execute(statement, list(parameters)).fetchall()
+        """The rows of the last of some statements; `?` stand for the parameters, in order."""
+        with self._engine().connect() as connection:
+            connection.exec_driver_sql("set timezone = 'UTC'")
+            result = connection.exec_driver_sql(statement, tuple(parameters))
+            rows = [tuple(row) for row in result] if result.returns_rows else []
+            connection.commit()
+            return rows
+
+    @contextlib.contextmanager
+    def kept_open(self) -> Generator[None]:
+        """Keeps the file open in this process, so that opening it again costs next to nothing."""
+        with self.warehouse().session():
+            yield
+
+    def _engine(self) -> sa.Engine:
+        # A file can be open with one configuration only: this is the one of `warehouse`.
+        config = {"preserve_insertion_order": False, "memory_limit": "500MB", "threads": 2}
+        url = sa.URL.create("duckdb", database=str(self.path))
+        return sa.create_engine(url, poolclass=NullPool, connect_args={"config": config})
 
     def make_mart(self, people: int = 0, statement: str = PEOPLE_TABLE) -> None:
         """An empty mart, or one with `people` named p0, p1, ... last updated on 1 May 2026."""
