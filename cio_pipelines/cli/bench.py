@@ -100,7 +100,7 @@ def _sync(name: str, environment: Mapping[str, str]) -> Measured:
     """A full sync in a process of its own, so that its peak of memory is its own."""
     err.print(f"Syncing: {name} …")
     done = subprocess.run(  # this Python, this module
-        [sys.executable, "-m", "cio_pipelines.cli.bench"],
+        [sys.executable, "-c", "from cio_pipelines.cli.bench import sync_here; sync_here()"],
         env={**environment},
         stdout=subprocess.PIPE,
         text=True,
@@ -111,7 +111,8 @@ def _sync(name: str, environment: Mapping[str, str]) -> Measured:
     return Measured(name=name, **json.loads(done.stdout.splitlines()[-1]))
 
 
-def _run_here() -> None:
+def sync_here() -> None:
+    """One full sync in this process, told as one line of JSON."""
     settings = load_settings()
     engine = PeopleSync(settings.warehouse(), PEOPLE, settings.sync_settings(), settings.track_client)
     run_id, started = f"bench-{os.getpid()}", time.monotonic()
@@ -173,7 +174,3 @@ def _as_json(item: Measured) -> dict[str, Any]:
         "seconds": {**item.seconds, "total": item.total},
         "peak_rss_mb": item.peak_rss_mb,
     }
-
-
-if __name__ == "__main__":
-    _run_here()
