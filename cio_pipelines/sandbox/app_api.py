@@ -10,8 +10,9 @@ import msgspec
 
 from cio_pipelines.sandbox.http import Answer, Request, errors_app, json_answer, not_found
 from cio_pipelines.sandbox.options import SandboxOptions
+from cio_pipelines.sandbox.records import Activity, Person, as_text, normal
 from cio_pipelines.sandbox.wire import decode
-from cio_pipelines.sandbox.workspace import Activity, Person, Workspace, as_text, normal
+from cio_pipelines.sandbox.workspace import Workspace
 
 _IDS_AT_ONCE = 100
 _ACTIVITIES_DEFAULT = 10

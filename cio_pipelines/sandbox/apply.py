@@ -9,9 +9,10 @@ from cio_pipelines.customerio import limits
 from cio_pipelines.customerio.errors import InvalidOperation
 from cio_pipelines.sandbox.merging import adopt_anonymous, merge_people
 from cio_pipelines.sandbox.profile import conflict, owner_of_another, read_update, set_attributes
+from cio_pipelines.sandbox.records import Person, unix_now
 from cio_pipelines.sandbox.relate import apply_object, relate, unrelate
 from cio_pipelines.sandbox.wire import Operation
-from cio_pipelines.sandbox.workspace import Person, Workspace, unix_now
+from cio_pipelines.sandbox.workspace import Workspace
 
 
 class Effect(NamedTuple):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 
@@ -13,6 +14,7 @@ from cio_pipelines.sandbox.wire import Operation, check, decoder, type_fault
 
 _LONGEST_CHARACTER = 4
 _SHORT_ID = limits.PERSON_ID_BYTES // _LONGEST_CHARACTER
+_SHORT_VALUE = limits.ATTRIBUTE_VALUE_BYTES // _LONGEST_CHARACTER
 _KNOWN_NAMES_KEPT = 2_000
 
 
@@ -80,7 +82,8 @@ class BatchReader:
         raws = _raws(body)
         reading = Reading(len(raws))
         operations, accepted = reading.operations, reading.accepted
-        read, names, small = self._decode, self._names, limits.ATTRIBUTE_VALUE_BYTES
+        read, names = self._decode, self._names
+        small, largest = limits.ATTRIBUTE_VALUE_BYTES, self._max_item_bytes
         plain = 0
         for index, raw in enumerate(raws):
             size = len(raw)
@@ -93,9 +96,9 @@ class BatchReader:
                 continue
             if keep:
                 operations.append(operation)
-            # Nearly all traffic: a person's identify by a short id, the whole text shorter than one value
-            # may be, with attribute names that passed before. Nothing is left to check there.
-            if size <= small and operation.action == "identify" and operation.type == "person":
+            # Nearly all traffic: a person's identify by a short id, with attribute names that passed before
+            # and either a whole text shorter than one value may be, or short values: nothing left to check.
+            if size <= largest and operation.action == "identify" and operation.type == "person":
                 identifiers, attributes = operation.identifiers, operation.attributes
                 if (
                     identifiers
@@ -105,6 +108,7 @@ class BatchReader:
                     and attributes
                     and operation.cio_relationships is None
                     and names.issuperset(attributes)
+                    and (size <= small or _all_short(attributes))
                 ):
                     plain += 1
                     continue
@@ -138,6 +142,14 @@ class BatchReader:
         check(operation, id_only=self._id_only)
         if operation.action == "identify" and operation.attributes and len(self._names) < _KNOWN_NAMES_KEPT:
             self._names.update(operation.attributes)
+
+
+def _all_short(attributes: dict[str, Any]) -> bool:
+    """Whether no value can be near its limit, and there are not too many of them."""
+    for value in attributes.values():
+        if isinstance(value, (dict, list)) or (isinstance(value, str) and len(value) > _SHORT_VALUE):
+            return False
+    return len(attributes) <= limits.ATTRIBUTES_PER_PERSON
 
 
 def _raws(body: bytes) -> list[msgspec.Raw]:

@@ -11,7 +11,8 @@ import msgspec
 import cio_pipelines.sandbox
 from cio_pipelines.sandbox.app_api import shown
 from cio_pipelines.sandbox.http import HTML, Answer, Request, json_answer, not_found
-from cio_pipelines.sandbox.workspace import Person, Workspace, as_text
+from cio_pipelines.sandbox.records import Person, as_text
+from cio_pipelines.sandbox.workspace import Workspace
 
 _PEOPLE_A_PAGE = 50
 _HISTORY_SHOWN = 200

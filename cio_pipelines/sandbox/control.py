@@ -12,8 +12,9 @@ from cio_pipelines.sandbox import browse
 from cio_pipelines.sandbox.app_api import shown
 from cio_pipelines.sandbox.http import NDJSON, Answer, Request, errors_app, json_answer, not_found
 from cio_pipelines.sandbox.options import SandboxError
+from cio_pipelines.sandbox.records import Person
 from cio_pipelines.sandbox.wire import decode, encode
-from cio_pipelines.sandbox.workspace import Person, Workspace
+from cio_pipelines.sandbox.workspace import Workspace
 
 if TYPE_CHECKING:
     from cio_pipelines.sandbox.asgi import Sandbox

@@ -11,9 +11,10 @@ from cio_pipelines.sandbox.apply import DONE, Effect, apply
 from cio_pipelines.sandbox.batch import BatchReader, Problem, Reading
 from cio_pipelines.sandbox.faults import Fault, FaultPlan
 from cio_pipelines.sandbox.options import SandboxOptions
+from cio_pipelines.sandbox.records import Logged
 from cio_pipelines.sandbox.stats import Stats
 from cio_pipelines.sandbox.wire import Operation
-from cio_pipelines.sandbox.workspace import Logged, Workspace
+from cio_pipelines.sandbox.workspace import Workspace
 
 _UNAPPLIED = Effect("accepted", "unapplied_by_fault")
 _Work = tuple[Operation | None, Problem | None, bool]

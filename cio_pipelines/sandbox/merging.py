@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from cio_pipelines.sandbox.workspace import EVENTS, Activity, Person, Workspace, as_text, unix_now
+from cio_pipelines.sandbox.records import EVENTS, Activity, Person, as_text, unix_now
+from cio_pipelines.sandbox.workspace import Workspace
 
 EVENT_SECONDS = 30 * 86_400
 """Events of the last 30 days come along; older ones do not."""

@@ -44,13 +44,15 @@ class SandboxServer:
         self._client: httpx.Client | None = None
 
     def __enter__(self) -> Self:
+        # The child finds this package wherever the parent does, installed or not.
+        path = (str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH"))
         self._errors = tempfile.TemporaryFile()  # closed in stop()
         self.process = subprocess.Popen(
             [sys.executable, "-m", "cio_pipelines.sandbox", "--options-from-stdin"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, path))},
         )
         try:
             self._connect(self._first_line())

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from cio_pipelines.customerio import limits
+from cio_pipelines.sandbox.records import Person, as_text, normal
 from cio_pipelines.sandbox.wire import Operation
-from cio_pipelines.sandbox.workspace import Person, Workspace, as_text, normal
+from cio_pipelines.sandbox.workspace import Workspace
 
 READ_ONLY = frozenset(
     {"cio_id", "_created_in_customerio_at", "_last_emailed", "_cio_subscription_preferences_computed"}

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from cio_pipelines.customerio import limits
+from cio_pipelines.sandbox.records import ObjectRecord, Person, unix_now
 from cio_pipelines.sandbox.wire import Operation
-from cio_pipelines.sandbox.workspace import ObjectRecord, Person, Workspace, unix_now
+from cio_pipelines.sandbox.workspace import Workspace
 
 
 def apply_object(workspace: Workspace, op: Operation) -> tuple[str, str, str]:

@@ -17,8 +17,9 @@ from typing import Any, cast
 import msgspec
 
 from cio_pipelines.sandbox.options import SandboxError
+from cio_pipelines.sandbox.records import Activity, Changes, Logged, ObjectRecord, Person
 from cio_pipelines.sandbox.wire import encode
-from cio_pipelines.sandbox.workspace import Activity, Changes, Logged, ObjectRecord, Person, Workspace
+from cio_pipelines.sandbox.workspace import Workspace
 
 _VERSION = 1
 _TABLES = ("people", "blocked", "objects", "activities", "operations", "event_ids")
