@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
@@ -117,10 +118,12 @@ def _is_current(project: DbtProject) -> bool:
         *parts,
         *(path for part in parts for path in part.rglob("*")),
     ]
-    return all(path.stat().st_mtime_ns <= parsed for path in files)
+    return all(path.stat().st_mtime_ns < parsed for path in files)
 
 
 def _parse(project: DbtProject) -> None:
+    # a file that changes while dbt reads must count as newer; file systems' clocks run some ms behind
+    started = time.time_ns() - 10_000_000
     environment = {**os.environ, **dbt_environment(load_settings())}
     where = ["--project-dir", project.project_dir, "--profiles-dir", project.profiles_dir]
     done = subprocess.run(  # noqa: S603 - our own executable and folders
@@ -128,8 +131,7 @@ def _parse(project: DbtProject) -> None:
     )
     if done.returncode:
         raise DbtProjectError(f"dbt cannot read {project.project_dir}:\n{done.stdout.strip()}")
-    # dbt leaves the file alone when nothing that it knows of has changed
-    project.manifest_path.touch()
+    os.utime(project.manifest_path, ns=(started, started))
 
 
 class DbtResource(DbtCliResource):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -11,6 +12,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from cio_pipelines.dbt_build import without_values
 from cio_pipelines.demo import seed
 from tests.dagster.conftest import MART, Run, execute, failure, follower
 
@@ -22,7 +24,7 @@ USERS = dg.AssetKey(["app", "users"])
 def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     database = tmp_path_factory.mktemp("build") / "warehouse.duckdb"
     seed(database, people=500, now=NOW)
-    execute(database, "insert into app.orders by name select 'x1' as order_id, 'stranger' as user_id")
+    execute(database, "insert into app.orders by name select -1 as order_id, 'stranger' as user_id")
     return database
 
 
@@ -174,15 +176,19 @@ def test_a_broken_user_id_stops_the_run_and_is_named(
     ids=["a person twice", "a person without id"],
 )
 def test_a_broken_person_id_stops_what_follows_in_the_run(
-    run_dbt: Run, tmp_path: Path, damage: str, check: str
+    run_dbt: Run,
+    built: dg.ExecuteInProcessResult,
+    database: Path,
+    tmp_path: Path,
+    damage: str,
+    check: str,
 ) -> None:
-    database = tmp_path / "warehouse.duckdb"
-    seed(database, people=20, now=NOW)
-    assert run_dbt(database).success
-    execute(database, damage)
+    assert built.success
+    damaged = Path(shutil.copy(database, tmp_path))
+    execute(damaged, damage)
     selection = dg.AssetSelection.checks_for_assets(MART) | dg.AssetSelection.assets(follower)
 
-    result = run_dbt(database, selection)
+    result = run_dbt(damaged, selection)
 
     assert not result.success
     assert not checks(result)[f"{check}_customerio_people_person_id"].passed
@@ -228,6 +234,26 @@ def test_a_value_that_cannot_be_cast_is_not_quoted_anywhere(
     said = capfd.readouterr()
     assert "ada@example.com" not in str(list(result.all_events)) + said.out + said.err
     assert "Conversion Error" in said.out
+
+
+@pytest.mark.parametrize(
+    ("message", "shown"),
+    [
+        ("Catalog Error: Table with name users does not exist!", "Table with name users does not exist!"),
+        ('Binder Error: "source" does not have a column named "plan"', 'column named "plan"'),
+        ("Conversion Error: Could not convert string 'ada' to BOOL", "Conversion Error (its text"),
+        ('Constraint Error: Duplicate key "email: ada" violates a constraint', "Constraint Error (its text"),
+        ("Constraint Error: NOT NULL constraint failed: people.person_id", "in column people.person_id"),
+        ("Invalid Input Error: Malformed JSON at byte 0 in ada", "Invalid Input Error (its text"),
+        ("Some New Error: ada", "Some New Error (its text"),
+    ],
+)
+def test_only_errors_about_names_are_shown_in_full(message: str, shown: str) -> None:
+    told = without_values(f"Runtime Error in model x (models/x.sql)\n  {message}\n\n  LINE 1: 'ada'")
+
+    assert told.startswith("Runtime Error in model x (models/x.sql)\n")
+    assert shown in told
+    assert ("ada" in told) == ("does not" in message)
 
 
 def test_a_locked_file_is_named_with_its_remedy(run_dbt: Run, tmp_path: Path) -> None:
