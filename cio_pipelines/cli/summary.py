@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import resource
 import sys
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 from rich.console import Group
 from rich.markup import escape
 from rich.table import Table
@@ -14,6 +14,9 @@ from rich.text import Text
 
 from cio_pipelines.cli.console import pairs
 from cio_pipelines.sync.reports import RunSummary
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def peak_rss_mb() -> float:
@@ -43,6 +46,9 @@ def as_json(summary: RunSummary, total_seconds: float, **extra: Any) -> dict[str
         "tombstoned": summary.tombstoned,
         "left_alone": summary.left_alone,
         "planned": outcomes.planned,
+        "operations": dict(summary.operations),
+        "why": dict(summary.whys),
+        "mapping_change": summary.mapping_change,
         "accepted": outcomes.accepted,
         "rejected": outcomes.rejected + outcomes.quarantined,
         "quarantined": outcomes.quarantined,
@@ -65,6 +71,7 @@ def as_json(summary: RunSummary, total_seconds: float, **extra: Any) -> dict[str
 def as_text(summary: RunSummary, total_seconds: float) -> Group:
     """The same for a person."""
     outcomes, seconds = summary.outcomes, summary.seconds
+    was_sent = summary.status in ("sending", "committed")
     busy = sum(seconds.values())
     speed = outcomes.accepted / busy if busy else 0.0
     rows = [
@@ -73,8 +80,10 @@ def as_text(summary: RunSummary, total_seconds: float) -> Group:
         ("unchanged", f"{summary.unchanged:,}"),
         *([("tombstoned", f"{summary.tombstoned:,}")] if summary.tombstoned else []),
         *([("left alone", f"{summary.left_alone:,} (dead letters)")] if summary.left_alone else []),
-        ("planned", f"{outcomes.planned:,}"),
-        ("accepted", f"{outcomes.accepted:,}"),
+        ("planned", _told(outcomes.planned, summary.operations)),
+        ("why", _told(None, summary.whys)),
+        *([("mapping", summary.mapping_change)] if summary.mapping_change != "none" else []),
+        *([("accepted", f"{outcomes.accepted:,}")] if was_sent else []),
         ("rejected", f"{outcomes.rejected + outcomes.quarantined:,}"),
         *[
             (
@@ -84,13 +93,30 @@ def as_text(summary: RunSummary, total_seconds: float) -> Group:
             )
             for r in summary.refusals
         ],
-        ("due", f"{outcomes.due:,}"),
-        ("requests", f"{summary.requests:,}"),
-        ("bytes", f"{summary.bytes_sent:,}"),
+        *(
+            [
+                ("due", f"{outcomes.due:,}"),
+                ("requests", f"{summary.requests:,}"),
+                ("bytes", f"{summary.bytes_sent:,}"),
+            ]
+            if was_sent
+            else []
+        ),
         (
             "seconds",
             ", ".join(f"{name} {spent:.2f}" for name, spent in [*seconds.items(), ("total", total_seconds)]),
         ),
-        ("people per second", f"{speed:,.0f} (from plan to committed snapshot)"),
+        *([("people per second", f"{speed:,.0f} (plan to committed snapshot)")] if was_sent else []),
     ]
-    return Group(Text(f"run {summary.run_id}: {summary.status}", style="bold"), pairs(rows))
+    title = f"run {summary.run_id}: {_STATUS.get(summary.status, summary.status)}"
+    return Group(Text(title, style="bold"), pairs([row for row in rows if row[1]]))
+
+
+_STATUS = {"dry_run": "planned only, nothing was sent", "blocked": "stopped by a guard, nothing was sent"}
+
+
+def _told(total: int | None, parts: Mapping[str, int]) -> str:
+    told = ", ".join(f"{count:,} {name}" for name, count in sorted(parts.items(), key=lambda item: -item[1]))
+    if total is None:
+        return told
+    return f"{total:,} ({told})" if told else f"{total:,}"

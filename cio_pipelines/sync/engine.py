@@ -43,6 +43,7 @@ from cio_pipelines.sync.runs import ERASURE, PEOPLE, STATUSES, Runs
 from cio_pipelines.sync.settings import SyncSettings
 from cio_pipelines.sync.specs import SyncSpec
 from cio_pipelines.sync.state import prepare_state
+from cio_pipelines.sync.tallies import count_plan
 from cio_pipelines.sync.windows import FULL, Window
 from cio_pipelines.warehouse import Warehouse, WarehouseConnection
 
@@ -222,6 +223,7 @@ class PeopleSync:
             tombstoned=plan.tombstoned,
             left_alone=plan.left_alone,
             planned=plan.planned,
+            mapping_change=str(plan.mapping_change),
             plan_seconds=plan.seconds,
         )
         if status != "planned":
@@ -269,6 +271,7 @@ class PeopleSync:
         with self._state() as connection:
             run = Runs(connection, self._key).find(run_id, *STATUSES)
             ledger = Ledger(self._key, run_id)
+            tallies = count_plan(connection, self._key, run_id)
             return RunSummary(
                 run_id=run_id,
                 status=run.status,
@@ -277,6 +280,9 @@ class PeopleSync:
                 unchanged=run.unchanged or 0,
                 tombstoned=run.tombstoned or 0,
                 left_alone=run.left_alone or 0,
+                operations=tallies.operations,
+                whys=tallies.whys,
+                mapping_change=run.mapping_change or "none",
                 outcomes=ledger.outcomes(connection),
                 refusals=ledger.refusals(connection),
                 requests=run.requests or 0,

@@ -12,7 +12,7 @@ from cio_pipelines.sync.candidates import PERSON_ID_FIELD, Mart, is_too_large
 from cio_pipelines.sync.errors import SourceContractError
 from cio_pipelines.sync.key import SyncKey
 from cio_pipelines.sync.state import dead_letters, open_people, sync_plan, synced_people
-from cio_pipelines.sync.tallies import Tallies, Tally
+from cio_pipelines.sync.tallies import Tallies, count_plan
 from cio_pipelines.sync.windows import Window
 from cio_pipelines.warehouse import WarehouseConnection
 from cio_pipelines.warehouse import functions as fn
@@ -245,10 +245,7 @@ class Planner:
 
     def tallies(self) -> Tallies:
         """The plan in numbers."""
-        columns = [sync_plan.c.operation, sync_plan.c.why, sync_plan.c.fault_field, sync_plan.c.fault_reason]
-        counted = sa.select(*columns, sa.func.count()).where(self._mine).group_by(*columns)
-        rows = self.connection.rows(counted)
-        return Tallies([Tally(row[0], row[1], row[2], row[3], int(row[4])) for row in rows])
+        return count_plan(self.connection, self.key, self.run_id)
 
     def known_people(self) -> int:
         """The guards' denominator: the larger of people identified in the snapshot and living in the mart."""

@@ -136,6 +136,9 @@ class RunSummary:
     unchanged: int
     tombstoned: int
     left_alone: int
+    operations: Mapping[str, int]
+    whys: Mapping[str, int]
+    mapping_change: str
     outcomes: Outcomes
     refusals: tuple[Refusals, ...]
     requests: int

@@ -62,6 +62,7 @@ sync_runs = sa.Table(
     sa.Column("finished_at", UtcTimestamp),
     sa.Column("mapping_version", sa.String),
     sa.Column("mapping", sa.String),
+    sa.Column("mapping_change", sa.String),
     sa.Column("extracted", sa.BigInteger),
     sa.Column("unchanged", sa.BigInteger),
     sa.Column("tombstoned", sa.BigInteger),
