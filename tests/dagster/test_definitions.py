@@ -45,6 +45,12 @@ def test_the_definitions_load_twice_in_a_row(location: dict[str, str], definitio
     assert dg.AssetKey(["app", "users"]) in keys[0]
 
 
+def test_every_job_runs_in_one_process(definitions: dg.Definitions) -> None:
+    jobs = definitions.resolve_all_job_defs()
+
+    assert {job.executor_def.name for job in jobs} == {"in_process"}
+
+
 def test_the_location_has_one_name(location: dict[str, str]) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["dg"]["project"]
 
