@@ -71,6 +71,7 @@ def _nested(column: Column) -> Column:
 TEXT = Kind("text", lambda column: fn.json_text(_plain(column)), limited=True)
 INTEGER = Kind("integer", _plain)
 DECIMAL = Kind("decimal", fn.decimal_text)
+FRACTION = Kind("decimal", fn.fraction_text)
 FLOAT = Kind("float", fn.json_text, fault=fn.is_not_finite)
 DATE = Kind("timestamp", _days, fault=fn.is_infinite_time)
 BOOLEAN = Kind("boolean", lambda column: sa.case((column, "true"), (sa.not_(column), "false")))
@@ -93,7 +94,9 @@ def kind_of(column_type: sa.types.TypeEngine[Any]) -> Kind | None:
     if isinstance(column_type, sa.Float) or "FLOAT64" in names:
         return FLOAT
     if isinstance(column_type, sa.Numeric):
-        return INTEGER if column_type.scale == 0 else DECIMAL
+        if column_type.scale == 0:
+            return INTEGER
+        return FRACTION if column_type.scale == column_type.precision is not None else DECIMAL
     if isinstance(column_type, sa.Date):
         return DATE
     if isinstance(column_type, sa.DateTime):

@@ -54,6 +54,16 @@ class decimal_text(_Dialected):
     }
 
 
+class fraction_text(_Dialected):
+    """As `decimal_text`, of a type without whole digits: DuckDB writes `.05`, which is no JSON."""
+
+    type = sa.String()
+    templates: ClassVar[dict[str, str]] = {
+        "duckdb": (r"rtrim(rtrim(regexp_replace(CAST({0} AS VARCHAR), '^(-?)\.', '\10.'), '0'), '.')"),
+        "bigquery": "CAST({0} AS STRING)",
+    }
+
+
 class unix_seconds(_Dialected):
     """Whole seconds since 1970, rounded down, of a timestamp (one without a zone is UTC)."""
 
