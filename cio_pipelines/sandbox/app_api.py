@@ -17,6 +17,7 @@ from cio_pipelines.sandbox.workspace import Workspace
 _IDS_AT_ONCE = 100
 _ACTIVITIES_DEFAULT = 10
 _ACTIVITIES_AT_ONCE = 100
+_ID_DIGITS = 17
 _SUBSCRIBED_NOT = frozenset({"true", "1"})
 
 
@@ -163,9 +164,9 @@ def shown(activity: Activity) -> dict[str, Any]:
 
 
 def _id(activity: Activity) -> str:
-    return f"01SANDB0X{activity.sequence:017d}"
+    return f"01SANDB0X{activity.sequence:0{_ID_DIGITS}d}"
 
 
 def _sequence(start: str) -> int | None:
     digits = start.removeprefix("01SANDB0X")
-    return int(digits) if digits.isascii() and digits.isdigit() else None
+    return int(digits) if digits.isascii() and digits.isdigit() and len(digits) == _ID_DIGITS else None

@@ -57,14 +57,14 @@ def _identify(workspace: Workspace, op: Operation, kind: str, value: str, person
     if person is None:
         if kind == "cio_id":
             return _UNKNOWN_CIO_ID
+        whom = _whom(kind, value)
         if update.update_only:
-            whom = (value if kind == "id" else None, value if kind == "email" else None)
             workspace.record("failed_attribute_change", None, now, {"_update": {"to": "true"}}, whom=whom)
             return Effect("ignored", "no_such_person", "attributes._update")
         owned = conflict(workspace, None, kind, update.identifiers)
         if owned and workspace.options.identifier_conflict == "drop":
             data = {owned: {"to": update.identifiers[owned]}}
-            workspace.record("failed_attribute_change", None, now, data)
+            workspace.record("failed_attribute_change", None, now, data, whom=whom)
             return Effect("ignored", "failed_attribute_change", f"attributes.{owned}")
         person = workspace.create(kind, value, now)
     failed = ""
@@ -92,20 +92,35 @@ def _identify(workspace: Workspace, op: Operation, kind: str, value: str, person
     return Effect("accepted", "failed_attribute_change", f"attributes.{failed}") if failed else DONE
 
 
+def _whom(kind: str, value: str) -> tuple[str | None, str | None]:
+    """Id and e-mail, as far as an identifier tells them."""
+    return value if kind == "id" else None, value if kind == "email" else None
+
+
+def _ulid(event_id: str | None) -> str | None:
+    """The id as it is compared; None for one that is no ULID.
+
+    Whether Customer.io refuses those is not known; here they only take no part in deduplication.
+    """
+    if event_id is None:
+        return None
+    try:
+        limits.check_ulid("id", event_id)
+    except InvalidOperation:
+        return None
+    return event_id.upper()
+
+
 def _event(workspace: Workspace, op: Operation, kind: str, value: str, person: Person | None) -> Effect:
-    if op.id is not None:
-        try:
-            limits.check_ulid("id", op.id)
-        except InvalidOperation:
-            pass  # whether Customer.io refuses it is not known; it only takes no part in deduplication
-        else:
-            if op.id in workspace.event_ids:
-                return Effect("ignored", "duplicate_event", "id")
-            workspace.add_event_id(op.id)
+    event_id = _ulid(op.id)
+    if event_id in workspace.event_ids:
+        return Effect("ignored", "duplicate_event", "id")
     now = unix_now()
     if kind == "cio_id" and person is None:
         workspace.record("failed_event", None, now, {}, op.name or "")
         return _UNKNOWN_CIO_ID
+    if event_id is not None:
+        workspace.add_event_id(event_id)
     if person is None and kind != "anonymous_id":
         person = workspace.create(kind, value, now)
     workspace.record(

@@ -99,9 +99,7 @@ class Sandbox:
         await self._api(request, scope, receive, send)
 
     async def _api(self, request: Request, scope: Scope, receive: Receive, send: Send) -> None:
-        self.stats.request(
-            request.path if request.path.startswith("/api/v2/") else "other", len(request.body)
-        )
+        self.stats.request(_family(request.path), len(request.body))
         faults = self.faults.for_request(request.path)
         terminal = next((fault for fault in faults if fault.kind != "slow"), None)
         if terminal is not None and terminal.kind == "reset":
@@ -203,6 +201,13 @@ class Sandbox:
             client=client[0] if client else "",
             too_large=size > limit,
         )
+
+
+def _family(path: str) -> str:
+    """What requests are counted under: the path of a version 2 call, else which API it belongs to."""
+    if path in ("/api/v2/batch", "/api/v2/entity"):
+        return path
+    return next((prefix for prefix in ("/api/v1", "/v1") if path.startswith(f"{prefix}/")), "other")
 
 
 def _same(given: str, expected: str) -> bool:

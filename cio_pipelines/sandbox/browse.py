@@ -63,7 +63,7 @@ def route(workspace: Workspace, request: Request) -> Answer:
 
 def _people(workspace: Workspace, request: Request) -> Answer:
     wanted = request.query.get("q", "").strip().casefold()
-    start = (request.number("page", 0, 1_000_000) if request.query.get("page") != "0" else 0) * _PEOPLE_A_PAGE
+    start = request.number("page", 0, 1_000_000, minimum=0) * _PEOPLE_A_PAGE
     found: list[Person] = []
     matched = 0
     for person in reversed(workspace.people.values()):

@@ -63,8 +63,7 @@ def route(sandbox: Sandbox, request: Request) -> Answer:
         case "GET", ["suppressed"]:
             return _lines(blocked_records(workspace))
         case "GET", ["operations"]:
-            after = request.query.get("after", "0")
-            first = int(after) if after.isascii() and after.isdigit() else 0
+            first = request.number("after", 0, 10**18, minimum=0)
             log = list(workspace.log.values())
             return _lines(msgspec.to_builtins(entry) for entry in log if entry.sequence > first)
         case "GET", ["activities"]:

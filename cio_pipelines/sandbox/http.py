@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl, unquote
 from cio_pipelines.sandbox.wire import encode
 
 JSON = "application/json"
+_DIGITS = 18
 NDJSON = "application/x-ndjson"
 HTML = "text/html; charset=utf-8"
 _NOT_FOUND = b"""<!DOCTYPE html>
@@ -51,10 +52,13 @@ class Request:
         """Query values by name; the last one wins."""
         return dict(parse_qsl(self.query_string, keep_blank_values=True))
 
-    def number(self, name: str, default: int, maximum: int) -> int:
-        """A whole number from the query, at least 1 and at most `maximum`; anything else is the default."""
+    def number(self, name: str, default: int, maximum: int, minimum: int = 1) -> int:
+        """A whole number from the query, brought between the bounds; anything else is the default."""
         text = self.query.get(name, "")
-        return max(1, min(int(text), maximum)) if text.isascii() and text.isdigit() else default
+        # Longer texts of digits are not numbers that anybody means, and int() refuses the longest.
+        if not text.isascii() or not text.isdigit() or len(text) > _DIGITS:
+            return default
+        return max(minimum, min(int(text), maximum))
 
 
 def json_answer(value: Any, status: int = 200, headers: tuple[tuple[str, str], ...] = ()) -> Answer:

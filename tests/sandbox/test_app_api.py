@@ -77,6 +77,8 @@ def test_activities_are_paged_newest_first_and_filtered(track: httpx.Client, app
     mine = app.get("/v1/customers/p/activities", params={"name": "e1"}).json()["activities"]
     assert [a["customer_identifiers"]["id"] for a in mine] == ["p"]
     assert len(app.get("/v1/activities").json()["activities"]) == 10
+    assert len(app.get("/v1/activities", params={"limit": "9" * 5_000}).json()["activities"]) == 10
+    assert len(app.get("/v1/activities", params={"start": "9" * 5_000}).json()["activities"]) == 10
     assert app.get("/v1/customers/nobody/activities").status_code == 404
 
 
