@@ -143,12 +143,12 @@ def erasure_run(run_id: str) -> str:
 def materialized(
     report: PushReport, checks: Sequence[dg.AssetCheckResult] = ()
 ) -> dg.MaterializeResult[None]:
-    """The result of a push. Raises Failure when it stopped early: then it is not the asset it should be."""
+    """The result of a push. Raises Failure when operations stayed due: then it is not what it should be."""
     if report.ended_by is None:
         return dg.MaterializeResult(metadata=of_push(report), check_results=list(checks))
     raise dg.Failure(
         description=(
-            f"The push stopped early: {report.ended_by} What was accepted is committed; "
+            f"Not everything was answered: {report.ended_by} What was accepted is committed; "
             f"{report.outcomes.due:,} operations are due and the next run sends them."
         ),
         metadata=of_push(report),

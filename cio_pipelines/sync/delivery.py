@@ -60,7 +60,9 @@ def deliver(
                 costs=costs,
             )
             preflight = asyncio.run(_send(pusher, settings, connect))
-        ended_by = str(costs.ended_by) if costs.ended_by else None
+        # Even one body without an answer leaves people due: the run is not the sync it was meant to be.
+        failure = costs.ended_by or costs.unanswered
+        ended_by = str(failure) if failure else None
     except PlanOutdated:
         # Whoever took the lease has committed this run; doing it again would undo their work.
         is_ours = False

@@ -58,12 +58,17 @@ class PushSettings:
 
 @dataclass(slots=True)
 class Costs:
-    """What sending cost so far. `ended_by` is the error that stopped the push."""
+    """What sending cost so far.
+
+    `ended_by` is the error that stopped the push; `unanswered` the latest one that left a body without an
+    answer, which the others need not mind.
+    """
 
     requests: int = 0
     attempts: int = 0
     bytes_sent: int = 0
     ended_by: CustomerIOError | None = None
+    unanswered: CustomerIOError | None = None
 
 
 @dataclass(slots=True)
@@ -209,6 +214,7 @@ class Pusher:
             self._failed_in_a_row = 0
             return
         self._failed_in_a_row += 1
+        self.costs.unanswered = error
         if not isinstance(error, _PASSING) or self._failed_in_a_row >= _MAX_FAILED_BODIES:
             self.costs.ended_by = self.costs.ended_by or error
 

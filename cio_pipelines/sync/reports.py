@@ -108,7 +108,7 @@ class Outcomes:
 class PushReport:
     """What became of a plan, from the ledger, and what it cost.
 
-    `ended_by` is why the push stopped before everything was answered, None when nothing stopped it.
+    `ended_by` is why not everything was answered, None when it was.
     `preflight` says what could not be verified before sending.
     """
 
