@@ -120,7 +120,9 @@ def uv_environment():
         key, _, value = line.partition("=")
         name = UV_NAMES.get(key.rpartition(".")[2])
         if name:
-            environment.setdefault(name, " ".join(value.strip("'\"").split("\\n")))
+            # pip separates several by spaces or lines, uv these by commas and all others by spaces
+            between = "," if name == "UV_FIND_LINKS" else " "
+            environment.setdefault(name, between.join(value.strip("'\"").replace("\\n", " ").split()))
     # every file's hash is in the lock, so that it does not matter which index it comes from
     environment.setdefault("UV_INDEX_STRATEGY", "unsafe-best-match")
     environment.setdefault("UV_PYTHON_DOWNLOADS", "never")
