@@ -246,6 +246,10 @@ class PeopleSync:
             finally:
                 lease.release(connection)
 
+    def attributes(self) -> dict[str, str]:
+        """Attribute → kind (text, integer, decimal, float, boolean, timestamp, nested), as the mart is now."""
+        return self.mart().mapping.described
+
     def preview(self, run_id: str, rows: int = 10) -> pd.DataFrame:
         """A few rows of a plan with every value masked; see `preview.sample`."""
         with self._state() as connection:

@@ -8,6 +8,7 @@ import ssl
 from collections import Counter
 from collections.abc import Generator, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from cio_pipelines.warehouse import Warehouse, open_warehouse
 
 TLS = ssl.create_default_context()  # made once: it costs 25 ms, and nothing here speaks TLS
 QUICK = RetryPolicy(max_attempts=3, base_delay=0.001, max_delay=0.01, deadline=20.0)
+YEARS_AGO = Window(datetime(2001, 1, 1, tzinfo=UTC), datetime(2001, 1, 2, tzinfo=UTC))
 NO_LIMIT = Limits(1.0, 1_000_000)
 UNGUARDED = GuardLimits(NO_LIMIT, NO_LIMIT, NO_LIMIT)
 EVERYTHING = Approvals(changed=True, mapping=True, suppressed=True, erased=True)

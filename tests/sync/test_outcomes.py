@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import pytest
 
 from cio_pipelines.customerio import RetryPolicy
 from cio_pipelines.sync.reports import Outcomes, Refusals
 from cio_pipelines.sync.windows import Window
 
-from .rig import Rig
+from .rig import YEARS_AGO, Rig
 
-YEARS_AGO = Window(datetime(2001, 1, 1, tzinfo=UTC), datetime(2001, 1, 2, tzinfo=UTC))
 REFUSE_TENTHS = {"kind": "reject", "every": 10, "field": "attributes.plan", "reason": "invalid"}
 BROKEN = {"kind": "status", "status": 500, "path": "/api/v2/batch"}
 

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 from cio_pipelines.sync.reports import Outcomes
-from cio_pipelines.sync.windows import Window
 
-from .rig import Rig
-
-YEARS_AGO = Window(datetime(2001, 1, 1, tzinfo=UTC), datetime(2001, 1, 2, tzinfo=UTC))
+from .rig import YEARS_AGO, Rig
 
 
 def states(rig: Rig) -> dict[str, str]:

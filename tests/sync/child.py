@@ -1,0 +1,46 @@
+"""A sync in a process of its own, to be killed: `python -m tests.sync.child DATABASE URL RUN_ID`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from cio_pipelines.customerio import TrackClient
+from cio_pipelines.sync.engine import PeopleSync, SyncSettings
+from cio_pipelines.sync.push import PushSettings
+from cio_pipelines.sync.specs import PEOPLE
+from cio_pipelines.sync.windows import FULL
+from cio_pipelines.warehouse import open_warehouse
+
+from .rig import UNGUARDED
+
+FLUSH = PushSettings(max_in_flight=2, flush_people=1_000, flush_seconds=0.2, rows_per_batch=5_000)
+
+
+def main(path: str, url: str, run_id: str) -> None:
+    """Extract, plan and push, and print a word as each begins and the progress of the push."""
+    warehouse = open_warehouse(f"duckdb:///{Path(path)}", memory_limit="500MB", threads=2)
+    settings = SyncSettings(workspace="tests", guards=UNGUARDED, push=FLUSH)
+    engine = PeopleSync(
+        warehouse,
+        PEOPLE,
+        settings,
+        lambda: TrackClient(
+            site_id="sandbox-site",
+            api_key="sandbox-key",
+            base_url=url,
+            requests_per_second=100_000,
+            max_in_flight=2,
+        ),
+    )
+    print("extract", flush=True)
+    engine.extract(run_id, FULL)
+    print("plan", flush=True)
+    engine.plan(run_id)
+    print("push", flush=True)
+    report = engine.push(run_id, lambda done, total: print(f"{done}/{total}", flush=True))
+    print("done", report.outcomes.accepted, flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
