@@ -13,6 +13,16 @@ from cio_pipelines.sync.reports import Extraction, Outcomes, Plan, PushReport, R
 Metadata = dict[str, Any]
 
 
+def of_columns(mart: dg.AssetKey, attributes: Mapping[str, str]) -> Metadata:
+    """The attributes as columns, each made from the mart's column of its name."""
+    columns = [dg.TableColumn(name, kind) for name, kind in sorted(attributes.items())]
+    deps = {name: [dg.TableColumnDep(mart, name)] for name, kind in attributes.items() if kind != "consent"}
+    return {
+        "dagster/column_schema": dg.TableSchema(columns),
+        "dagster/column_lineage": dg.TableColumnLineage(deps),
+    }
+
+
 def of_extraction(extraction: Extraction) -> Metadata:
     """Counts of rows, and the window."""
     return {
@@ -141,11 +151,14 @@ def erasure_run(run_id: str) -> str:
 
 
 def materialized(
-    report: PushReport, checks: Sequence[dg.AssetCheckResult] = ()
+    report: PushReport,
+    checks: Sequence[dg.AssetCheckResult] = (),
+    columns: Metadata | None = None,
 ) -> dg.MaterializeResult[None]:
     """The result of a push. Raises Failure when operations stayed due: then it is not what it should be."""
     if report.ended_by is None:
-        return dg.MaterializeResult(metadata=of_push(report), check_results=list(checks))
+        told = {**(columns or {}), **of_push(report)}
+        return dg.MaterializeResult(metadata=told, check_results=list(checks))
     raise dg.Failure(
         description=(
             f"Not everything was answered: {report.ended_by} What was accepted is committed; "

@@ -247,7 +247,7 @@ class PeopleSync:
                 lease.release(connection)
 
     def attributes(self) -> dict[str, str]:
-        """Attribute → kind (text, integer, decimal, float, boolean, timestamp, nested), as the mart is now."""
+        """Attribute → kind (text, integer, decimal, boolean, timestamp, …), as the mart is now."""
         return self.mart().mapping.described
 
     def preview(self, run_id: str, rows: int = 10) -> pd.DataFrame:

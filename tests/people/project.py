@@ -18,6 +18,7 @@ import httpx
 from cio_pipelines.sandbox import SandboxServer
 
 RANGE = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
+MART = dg.AssetKey(["analytics", "customerio_people"])
 PUSH = dg.AssetKey(["customerio", "identified_profiles"])
 DIFF = dg.AssetKey(["customerio", "profile_diff"])
 CHANGED = dg.AssetKey(["customerio", "changed_users"])

@@ -1,5 +1,7 @@
 """The people sync as assets: who changed, what differs, what Customer.io accepted, who was erased."""
 
+from datetime import timedelta
+
 import dagster as dg
 
 from cio_pipelines import metadata
@@ -92,6 +94,7 @@ def profile_diff(
     )
     with people_sync.engine() as engine:
         plan = engine.plan(context.run.run_id, approvals, dry_run=config.dry_run)
+        columns = metadata.of_columns(MART, engine.attributes())
     silent = dg.AssetCheckResult(
         check_name="silent_changes",
         passed=plan.silent == 0,
@@ -100,7 +103,9 @@ def profile_diff(
         metadata={"people": plan.silent},
     )
     verdicts = [metadata.check_of(verdict) for verdict in plan.verdicts]
-    return dg.MaterializeResult(metadata=metadata.of_plan(plan), check_results=[*verdicts, silent])
+    return dg.MaterializeResult(
+        metadata={**columns, **metadata.of_plan(plan)}, check_results=[*verdicts, silent]
+    )
 
 
 @dg.asset(
@@ -109,6 +114,9 @@ def profile_diff(
     partitions_def=people_partitions,
     backfill_policy=dg.BackfillPolicy.single_run(),
     pool="customerio_people",
+    freshness_policy=dg.FreshnessPolicy.time_window(
+        warn_window=timedelta(hours=2), fail_window=timedelta(hours=26)
+    ),
     **_COMMON,
 )
 def identified_profiles(
@@ -119,13 +127,15 @@ def identified_profiles(
     """
     with people_sync.engine() as engine:
         report = engine.push(context.run.run_id, people_sync.progress)
-    return metadata.materialized(report)
+        columns = metadata.of_columns(MART, engine.attributes())
+    return metadata.materialized(report, columns=columns)
 
 
 @dg.asset(
     key=["customerio", "erased_profiles"],
     deps=[MART],
     pool="customerio_people",
+    freshness_policy=dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=26)),
     check_specs=[
         dg.AssetCheckSpec(
             "erased_people",
