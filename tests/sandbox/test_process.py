@@ -140,20 +140,26 @@ def test_tls_certificate_is_trusted_through_its_authority(tmp_path: Path) -> Non
 def test_state_survives_a_kill_and_a_restart(tmp_path: Path) -> None:
     options = SandboxOptions(database=tmp_path / "deep" / "sandbox.db")
     with SandboxServer(options) as server, track_client(server) as track:
-        company = {"object_type_id": "1", "object_id": "acme"}
+        acme, gone = ({"object_type_id": "1", "object_id": name} for name in ("acme", "gone"))
+        links = [{"identifiers": acme}, {"identifiers": gone}]
         send(
             track,
             identify("1", 1_700_000_000, email="A@example.com", n=1.50, o={"a": [1]}),
             identify("2"),
-            identify("gone"),
-            person("delete", "gone"),
-            person("suppress", "2"),
+            identify("gone", a=1),
             person("suppress", "3"),
-            person("unsuppress", "3"),
-            person("add_relationships", "1", cio_relationships=[{"identifiers": company}]),
+            person("add_relationships", "1", cio_relationships=links),
             person("event", "1", name="bought", id="01E4C4CT6YDC7Y5M7FE1GWWPQJ"),
             identify("1", anonymous_id="anon"),
             identify(""),
+        )
+        # In a request of its own, so that there is something in the file to take away.
+        send(
+            track,
+            person("delete", "gone"),
+            person("suppress", "2"),
+            person("unsuppress", "3"),
+            {"type": "object", "action": "delete", "identifiers": gone},
         )
         before = (server.people(), server.operations(), server.activities(), server.suppressed())
         server.process.kill()
