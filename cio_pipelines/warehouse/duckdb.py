@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pyarrow as pa
 import sqlalchemy as sa
+from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError, NoSuchTableError
 from sqlalchemy.pool import NullPool
 
@@ -44,6 +45,7 @@ class DuckDBWarehouse:
             poolclass=NullPool,
             connect_args={"config": config},
         )
+        event.listen(self._engine, "connect", _pin_time_zone)
 
     @property
     def name(self) -> str:
@@ -81,10 +83,6 @@ class DuckDBWarehouse:
         with translate_errors(self.name):
             connection = self._engine.connect()
         try:
-            with translate_errors(self.name):
-                # to_json() of TIMESTAMPTZ follows the session's zone: pin it, or hashes change with TZ.
-                connection.exec_driver_sql("SET TimeZone = 'UTC'")
-                connection.commit()
             yield connection
         finally:
             connection.close()
@@ -152,9 +150,7 @@ class DuckDBConnection:
                 yield
                 self._connection.commit()
         except BaseException:
-            # The first error says what happened; DuckDB may have ended the transaction itself by now.
-            if self._connection.in_transaction():
-                self._connection.rollback()
+            self._roll_back()
             raise
         finally:
             self._in_transaction = False
@@ -164,12 +160,26 @@ class DuckDBConnection:
         with translate_errors(self._name):
             try:
                 yield
+                if not self._in_transaction:
+                    self._connection.commit()
             except BaseException:
-                if not self._in_transaction and self._connection.in_transaction():
-                    self._connection.rollback()
+                if not self._in_transaction:
+                    self._roll_back()
                 raise
-            if not self._in_transaction:
-                self._connection.commit()
+
+    def _roll_back(self) -> None:
+        # The error on its way says what happened; DuckDB may have ended the transaction itself by now. After
+        # a commit that failed SQLAlchemy wants this before it takes another statement.
+        with suppress(DBAPIError, duckdb.Error):
+            self._connection.rollback()
+
+
+_NO_ROOM = re.compile(r"No space left|Disk quota|File too large|could not write file|failed to write", re.I)
+
+
+def _pin_time_zone(connection: Any, _: object) -> None:
+    # to_json() of TIMESTAMPTZ follows the session's zone: pin it, or hashes change with TZ.
+    connection.cursor().execute("SET TimeZone = 'UTC'")
 
 
 @contextmanager
@@ -192,7 +202,7 @@ def _translated(error: BaseException, name: str) -> WarehouseError:
             "DuckDB allows one process at a time: close the other program (a SQL client, a running sync), "
             "then run again.",
         )
-    if "No space left" in text or "Disk quota" in text or "failed to write" in text.lower():
+    if _NO_ROOM.search(text):
         return WarehouseFull(
             f"There is no room left on the disk of the {name}.",
             "Nothing of the last transaction was kept: free space, then run again.",
