@@ -154,7 +154,7 @@ def materialized(
     report: PushReport,
     checks: Sequence[dg.AssetCheckResult] = (),
     columns: Metadata | None = None,
-) -> dg.MaterializeResult[None]:
+) -> dg.MaterializeResult[Any]:
     """The result of a push. Raises Failure when operations stayed due: then it is not what it should be."""
     if report.ended_by is None:
         told = {**(columns or {}), **of_push(report)}

@@ -23,6 +23,8 @@ FULL_RUN_CONFIG: dict[str, Any] = {"ops": {"customerio__changed_users": {"config
 
 _RANGE_START, _RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 _OWNER = "cio/process"
+_INTERRUPTED = "DagsterExecutionInterruptedError"
+"""What Dagster makes of Ctrl-C inside a step."""
 _UNFINISHED = [
     DagsterRunStatus.QUEUED,
     DagsterRunStatus.NOT_STARTED,
@@ -73,6 +75,7 @@ class RunResult:
     failures: Mapping[str, str] = field(default_factory=dict[str, str])
     failed_checks: Mapping[str, str] = field(default_factory=dict[str, str])
     warnings: Mapping[str, str] = field(default_factory=dict[str, str])
+    interrupted: bool = False
 
 
 def dagster_home() -> Path:
@@ -150,11 +153,13 @@ def _is_gone(owner: str) -> bool:
 
 def _read(result: dg.ExecuteInProcessResult) -> RunResult:
     failures: dict[str, str] = {}
+    interrupted = False
     for event in result.all_events:
         if event.is_step_failure:
             data = event.step_failure_data
             told = data.user_failure_data.description if data.user_failure_data else None
             error = data.error.cause or data.error if data.error else None
+            interrupted = interrupted or (error is not None and error.cls_name == _INTERRUPTED)
             failures[str(event.step_key)] = told or (error.message.strip() if error else "failed")
     checks = result.get_asset_check_evaluations()
     bad = [check for check in checks if not check.passed]
@@ -170,4 +175,5 @@ def _read(result: dg.ExecuteInProcessResult) -> RunResult:
         failures={step: words for step, words in failures.items() if step not in told_better or not errors},
         failed_checks=errors,
         warnings=warned,
+        interrupted=interrupted,
     )

@@ -13,13 +13,14 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from cio_pipelines.customerio import Region, RetryPolicy, TrackClient
 from cio_pipelines.sync.engine import SyncSettings
 from cio_pipelines.sync.guards import GuardLimits, Limits
 from cio_pipelines.sync.push import PushSettings
-from cio_pipelines.warehouse import Warehouse, open_warehouse
+from cio_pipelines.warehouse import Warehouse, WarehouseUnavailable, open_warehouse
+from cio_pipelines.warehouse.connect import duckdb_path
 
 ROOT = Path(__file__).resolve().parents[1]
 LOCAL = ROOT / ".local"
@@ -83,6 +84,15 @@ class Settings(BaseModel):
     cio_lookback_hours: Annotated[float, Field(ge=0)] = 6
     cio_sync_cron: str = "*/15 * * * *"
     cio_full_sync_cron: str = "30 3 * * *"
+
+    @field_validator("warehouse_url")
+    @classmethod
+    def _names_an_engine(cls, url: str) -> str:
+        try:
+            duckdb_path(url)
+        except WarehouseUnavailable as error:
+            raise ValueError(f"{error.message} {error.remedy}") from None
+        return url
 
     @property
     def is_sandboxed(self) -> bool:
@@ -187,7 +197,8 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         name = str(first["loc"][0]).upper()
-        raise SettingsError(f"{name} is not valid: {first['msg']}.") from None
+        told = first["msg"].removeprefix("Value error, ").rstrip(".")
+        raise SettingsError(f"{name} is not valid: {told}.") from None
 
 
 def _missing(variable: str, meaning: str) -> SettingsError:

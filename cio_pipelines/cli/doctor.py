@@ -18,15 +18,6 @@ from cio_pipelines.sync.errors import SyncError
 from cio_pipelines.sync.specs import PEOPLE
 from cio_pipelines.warehouse import WarehouseError
 
-SOURCE_CONTRACT = {
-    "users": (
-        *("user_id", "email", "first_name", "last_name", "plan", "created_at", "updated_at"),
-        *("marketing_opt_in", "transactional_opt_in"),
-    ),
-    "orders": ("order_id", "user_id", "status", "amount", "currency", "ordered_at"),
-}
-"""Tables of the schema `app` and the columns that the dbt models read. `users.deleted_at` is optional."""
-
 State = Literal["ok", "warning", "failed"]
 _MARKS: dict[State, str] = {"ok": "[green]ok[/]", "warning": "[yellow]??[/]", "failed": "[red]no[/]"}
 
@@ -46,11 +37,11 @@ def doctor() -> None:
     looks: list[tuple[str, Callable[[Settings], Finding]]] = [
         ("settings", _settings),
         ("warehouse", _warehouse),
+        ("dbt project", _dbt),
         ("source contract", _source),
         ("mart", _mart),
         ("sync state", _state),
         ("Customer.io", _workspace),
-        ("dbt project", _dbt),
     ]
     findings = [_look(name, look, settings) for name, look in looks]
     for finding in findings:
@@ -79,21 +70,20 @@ def _warehouse(settings: Settings) -> Finding:
 
 
 def _source(settings: Settings) -> Finding:
+    from cio_pipelines.dbt import dbt_project, load_manifest
+    from cio_pipelines.dbt_tables import missing_sources
+
     warehouse = settings.warehouse()
-    missing: list[str] = []
-    for table, columns in SOURCE_CONTRACT.items():
-        found = {name.lower() for name in warehouse.columns("app", table)}
-        if not found:
-            missing.append(f"table app.{table}")
-        else:
-            missing += [f"column app.{table}.{name}" for name in columns if name not in found]
+    manifest = load_manifest(dbt_project())
+    missing = missing_sources(warehouse, manifest)
     if missing:
         return Finding(
             "source contract",
             "failed",
             f"missing: {', '.join(missing)}. Load them into {warehouse.name}, or change WAREHOUSE_URL.",
         )
-    return Finding("source contract", "ok", "app.users and app.orders have their columns")
+    read = ", ".join(f"{item['schema']}.{item['identifier']}" for item in manifest["sources"].values())
+    return Finding("source contract", "ok", f"all columns that dbt reads of {read}")
 
 
 def _mart(settings: Settings) -> Finding:
@@ -132,7 +122,7 @@ def _workspace(settings: Settings) -> Finding:
 def _dbt(settings: Settings) -> Finding:
     from cio_pipelines.dbt import DbtProjectError, dbt_project
 
-    del settings
+    del settings  # dbt's project is the checkout's
     try:
         dbt_project()
     except DbtProjectError as error:

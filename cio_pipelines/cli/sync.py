@@ -82,6 +82,8 @@ def run_and_show(settings: Settings, request: Request, *, json_line: bool = Fals
     started = time.monotonic()
     with push_progress():
         result = run_people_sync(request, defs())
+    if result.interrupted:
+        raise KeyboardInterrupt
     total = time.monotonic() - started
     for name, words in result.warnings.items():
         warn(f"{name}: {words}")

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,9 @@ import pyarrow as pa
 
 from cio_pipelines.customerio.errors import InvalidOperation
 from cio_pipelines.customerio.limits import BATCH_BODY_BYTES, OPERATION_BYTES
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 _PREFIX = b'{"batch":['
 _SUFFIX = b"]}"
@@ -54,7 +58,7 @@ class EncodedOperations:
         return cls(memoryview(b",".join([*parts, b""])), offsets)
 
     @classmethod
-    def from_arrow(cls, array: pa.Array) -> EncodedOperations:
+    def from_arrow(cls, array: pa.Array[Any]) -> EncodedOperations:
         """From a string or large_string array whose every value ends with a comma; the text is not copied.
 
         Raises TypeError for another type and ValueError for nulls or a missing comma.
@@ -67,13 +71,16 @@ class EncodedOperations:
             raise TypeError(f"a string or large_string array is needed, not {array.type}")
         if array.null_count:
             raise ValueError("operations must not be null")
-        if len(array) == 0:
-            return cls(memoryview(b""), np.zeros(1, dtype=np.int64))
         _, positions, text = array.buffers()
+        if len(array) == 0 or positions is None or text is None:
+            return cls(memoryview(b""), np.zeros(1, dtype=np.int64))
         offsets = np.frombuffer(
-            positions, dtype=width, count=len(array) + 1, offset=array.offset * width.itemsize
+            memoryview(cast("Buffer", positions)),
+            dtype=width,
+            count=len(array) + 1,
+            offset=array.offset * width.itemsize,
         ).astype(np.int64, copy=False)
-        return cls(memoryview(text if text is not None else b""), offsets)
+        return cls(memoryview(cast("Buffer", text)), offsets)
 
     def __len__(self) -> int:
         return len(self.offsets) - 1

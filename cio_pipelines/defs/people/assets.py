@@ -10,7 +10,7 @@ from cio_pipelines.resources import PeopleSyncResource
 from cio_pipelines.sync.guards import Approvals
 
 MART = dg.AssetKey(["analytics", "customerio_people"])
-_COMMON = {"group_name": "customerio", "owners": ["team:growth"], "kinds": {"python", "customerio"}}
+GROUP, OWNERS, KINDS = "customerio", ["team:growth"], {"python", "customerio"}
 
 
 class ExtractConfig(dg.Config):
@@ -41,7 +41,9 @@ class EraseConfig(dg.Config):
     deps=[MART],
     partitions_def=people_partitions,
     backfill_policy=dg.BackfillPolicy.single_run(),
-    **_COMMON,
+    group_name=GROUP,
+    owners=OWNERS,
+    kinds=KINDS,
 )
 def changed_users(
     context: dg.AssetExecutionContext, config: ExtractConfig, people_sync: PeopleSyncResource
@@ -79,7 +81,9 @@ def changed_users(
             description="Nobody changed without a new `updated_at`: only a full sync finds those.",
         )
     ],
-    **_COMMON,
+    group_name=GROUP,
+    owners=OWNERS,
+    kinds=KINDS,
 )
 def profile_diff(
     context: dg.AssetExecutionContext, config: PlanConfig, people_sync: PeopleSyncResource
@@ -117,7 +121,9 @@ def profile_diff(
     freshness_policy=dg.FreshnessPolicy.time_window(
         warn_window=timedelta(hours=2), fail_window=timedelta(hours=26)
     ),
-    **_COMMON,
+    group_name=GROUP,
+    owners=OWNERS,
+    kinds=KINDS,
 )
 def identified_profiles(
     context: dg.AssetExecutionContext, people_sync: PeopleSyncResource
@@ -144,7 +150,9 @@ def identified_profiles(
             description="The share of people to erase. Over the limit nothing is sent, unless allowed.",
         )
     ],
-    **_COMMON,
+    group_name=GROUP,
+    owners=OWNERS,
+    kinds=KINDS,
 )
 def erased_profiles(
     context: dg.AssetExecutionContext, config: EraseConfig, people_sync: PeopleSyncResource
