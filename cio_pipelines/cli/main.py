@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import signal
 import sys
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
 from cio_pipelines.cli import bench, dead_letters, demo, dev, doctor, sandbox, sync
 from cio_pipelines.cli.console import complain
@@ -14,7 +16,20 @@ from cio_pipelines.settings import SettingsError
 from cio_pipelines.sync.errors import SyncError
 from cio_pipelines.warehouse import WarehouseError
 
+
+class _Commands(TyperGroup):
+    """All commands; Ctrl-C in any of them says what to do next."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            complain("Interrupted. What Customer.io accepted is committed; run the same command again.")
+            raise typer.Exit(130) from None
+
+
 app = typer.Typer(
+    cls=_Commands,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -41,6 +56,3 @@ def main() -> None:
     except (SyncError, WarehouseError, CustomerIOError) as error:
         complain(str(error))
         sys.exit(1)
-    except KeyboardInterrupt:
-        complain("Interrupted. What Customer.io accepted is committed; run the same command again.")
-        sys.exit(130)
