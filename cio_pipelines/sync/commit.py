@@ -82,7 +82,9 @@ class Commit:
         )
         # Of a person's two operations the later one is the state. After an accepted `unsuppress` alone the
         # person is unknown again, as in Customer.io.
-        is_last = sa.or_(sync_plan.c.phase == 2, sync_plan.c.person_id.not_in(self._acked(2)))
+        both = sa.select(sync_plan.c.person_id).where(self._mine, sync_plan.c.phase == 1)
+        later = self._acked(2).where(sync_acks.c.person_id.in_(both))
+        is_last = sa.or_(sync_plan.c.phase == 2, sync_plan.c.person_id.not_in(later))
         version = sa.select(sync_runs.c.mapping_version).where(self.key.run(sync_runs, self.run_id))
         rows = (
             sa.select(

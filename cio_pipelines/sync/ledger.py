@@ -179,7 +179,9 @@ class Ledger:
         gaps = abs(planned - found) + sum(
             abs(count - int(other)) for count, other in zip(told, others, strict=True)
         )
-        lost = self._lost(connection) if run and self._is_latest(connection, run[0]) else 0
+        lost = 0
+        if run and self._is_latest(connection, run[0]):
+            lost = self._lost(connection, unaccepted=found - accepted)
         return Outcomes(planned, accepted, rejected, faulty, due, unaccounted=twice + gaps + lost)
 
     def _is_latest(self, connection: WarehouseConnection, run: sa.Row[Any]) -> bool:
@@ -191,30 +193,35 @@ class Ledger:
         )
         return not connection.scalar(later)
 
-    def _lost(self, connection: WarehouseConnection) -> int:
+    def _lost(self, connection: WarehouseConnection, *, unaccepted: int) -> int:
         """Operations of a committed run that left no trace, or another run's, where their outcome belongs."""
-        acked = {
-            phase: sa.select(sync_acks.c.person_id).where(
-                self.key.run(sync_acks, self.run_id), sync_acks.c.phase == phase
-            )
-            for phase in (1, 2)
-        }
         mine = self.key.run(sync_plan, self.run_id)
-        held = [
-            sa.select(table.c.person_id).where(self.key.run(table, self.run_id))
-            for table in (synced_people, open_people, dead_letters)
-        ]
-        is_done = sa.or_(
-            *[sa.and_(sync_plan.c.phase == phase, sync_plan.c.person_id.in_(acked[phase])) for phase in acked]
+        acks = self.key.run(sync_acks, self.run_id)
+
+        def held(table: sa.Table) -> sa.Select[tuple[str]]:
+            return sa.select(table.c.person_id).where(self.key.run(table, self.run_id))
+
+        unblocked = sa.select(sync_plan.c.person_id).where(mine, sync_plan.c.operation == "unsuppress")
+        vanished = sa.select(sa.func.count()).where(
+            acks,
+            sync_acks.c.person_id.not_in(held(synced_people)),
+            # an accepted `unsuppress` alone leaves nothing in the snapshot
+            sa.or_(sync_acks.c.phase == 2, sync_acks.c.person_id.not_in(unblocked)),
         )
-        vanished = sa.and_(
-            is_done, sync_plan.c.operation != "unsuppress", sync_plan.c.person_id.not_in(held[0])
-        )
-        forgotten = sa.and_(
-            sa.not_(is_done), sync_plan.c.person_id.not_in(held[1]), sync_plan.c.person_id.not_in(held[2])
-        )
-        lost = sa.select(sa.func.count()).where(mine, sa.or_(vanished, forgotten))
-        return int(connection.scalar(lost))
+        lost = int(connection.scalar(vanished))
+        if unaccepted:
+            done = sa.select(sync_acks).where(acks).subquery("done")
+            plan = sa.select(sync_plan).where(mine).subquery("plan")
+            forgotten = (
+                sa.select(sa.func.count())
+                .select_from(plan.outerjoin(done, _same_operation(done, plan)))
+                .where(
+                    done.c.person_id.is_(None),
+                    *[plan.c.person_id.not_in(held(table)) for table in (open_people, dead_letters)],
+                )
+            )
+            lost += int(connection.scalar(forgotten))
+        return lost
 
     def logged(self, entry: str) -> sa.Select[Any]:
         """The run's log entries of one kind."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -78,6 +78,27 @@ BOOLEAN = Kind("boolean", lambda column: sa.case((column, "true"), (sa.not_(colu
 TIME = Kind("timestamp", _seconds, fault=fn.is_infinite_time)
 NESTED = Kind("nested", _nested, limited=True, fault=lambda column: fn.is_broken_json(fn.json_text(column)))
 
+_NARROW_DIGITS = 18
+"""Digits of a decimal that engines keep in 64 bits."""
+
+
+def _decimal(precision: int | None, scale: int | None) -> Kind:
+    if scale == 0:
+        return INTEGER
+    if precision is None or scale is None:
+        return DECIMAL
+    if precision == scale:
+        return FRACTION
+    if precision <= _NARROW_DIGITS or scale > _NARROW_DIGITS - 3:
+        return DECIMAL
+    narrow: sa.Numeric[Any] = sa.Numeric(_NARROW_DIGITS, scale)
+
+    def text(column: Column) -> Column:
+        return fn.wide_decimal_text(column, sa.cast(column, narrow))
+
+    return replace(DECIMAL, text=text)
+
+
 _NESTED_NAMES = ("ARRAY", "FixedArray", "Struct", "STRUCT", "Map", "JSON", "RECORD")
 _TEXT_NAMES = ("Uuid", "UUID", "Time", "TIME")
 
@@ -94,9 +115,7 @@ def kind_of(column_type: sa.types.TypeEngine[Any]) -> Kind | None:
     if isinstance(column_type, sa.Float) or "FLOAT64" in names:
         return FLOAT
     if isinstance(column_type, sa.Numeric):
-        if column_type.scale == 0:
-            return INTEGER
-        return FRACTION if column_type.scale == column_type.precision is not None else DECIMAL
+        return _decimal(column_type.precision, column_type.scale)
     if isinstance(column_type, sa.Date):
         return DATE
     if isinstance(column_type, sa.DateTime):

@@ -195,20 +195,24 @@ class Planner:
 
     def _mark_shared_emails(self) -> None:
         """Customer.io would silently drop one of two people with one e-mail, in any letter case."""
-        planned = sa.select(sa.func.count()).where(self._mine, sync_plan.c.operation == "identify")
-        if not self.connection.scalar(planned):
+        planned = sa.and_(self._mine, sync_plan.c.operation == "identify", sync_plan.c.fault_field.is_(None))
+        if not self.connection.scalar(sa.select(sa.func.count()).where(planned)):
             return
-        email = sa.func.lower(sa.cast(self.mart.table.c[self.mart.spec.email], sa.String))
-        living = self.mart.deleted_at.is_(None)
+        mart = self.mart
+        email = sa.func.lower(sa.cast(mart.table.c[mart.spec.email], sa.String))
+        living = sa.and_(mart.deleted_at.is_(None), email != "")
+        senders = sa.select(sync_plan.c.person_id).where(planned)
+        # Only e-mails about to be sent are counted: few on most days, of a mart of millions.
+        sent = sa.select(email).select_from(mart.table).where(living, mart.person_id.in_(senders))
         shared = (
             sa.select(email)
-            .select_from(self.mart.table)
-            .where(living, email != "")
+            .select_from(mart.table)
+            .where(living, email.in_(sent))
             .group_by(email)
             .having(sa.func.count() > 1)
         )
-        people = sa.select(self.mart.person_id).select_from(self.mart.table).where(living, email.in_(shared))
-        self._mark(sync_plan.c.person_id.in_(people), f"attributes.{self.mart.spec.email}", "shared")
+        people = sa.select(mart.person_id).select_from(mart.table).where(living, email.in_(shared))
+        self._mark(sync_plan.c.person_id.in_(people), f"attributes.{mart.spec.email}", "shared")
 
     def _drop_known_quarantines(self) -> int:
         """Rows that are still as wrong as when they were dead-lettered need no second letter."""

@@ -101,7 +101,7 @@ create or replace table analytics.customerio_people as select
     'p' || i as person_id, now()::timestamptz as updated_at, i = 3 as opted_out,
     case when i = 4 then now()::timestamp end as deleted_at,
     'p' || i || '@example.com' as email, i as number,
-    (i / 3)::decimal(10, 2) as amount, 0.5::decimal(2, 2) as part,
+    (i / 3)::decimal(10, 2) as amount, (i / 3)::decimal(38, 9) as total, 0.5::decimal(2, 2) as part,
     i::double as ratio, true as flag, now()::timestamp as at, now()::date as day,
     [i::varchar] as tags, '{}'::json as doc
 from range(6) as r(i)
@@ -215,7 +215,7 @@ def test_the_candidates_query_is_this_on_bigquery() -> None:
 @pytest.mark.parametrize("function", fn._Dialected.__subclasses__(), ids=lambda function: function.__name__)
 def test_a_function_is_written_for_both_engines_and_fails_for_others_at_compile_time(function: Any) -> None:
     assert function.templates.keys() == {"duckdb", "bigquery"}
-    call = function(sa.column("a"), sa.column("b"))
+    call = function(sa.column("a"), sa.cast(sa.column("b"), sa.Integer))
     sqlglot.parse_one(bigquery(sa.select(call)), dialect="bigquery")
     with pytest.raises(CompileError, match="sqlite"):
         sa.select(call).compile(dialect=sqlite.dialect())
