@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from cio_pipelines.cli.console import complain, out
+from cio_pipelines.cli.ports import is_sandbox, is_taken
 from cio_pipelines.settings import LOCAL, SANDBOX_PORT, Settings, SettingsError, load_settings
 from cio_pipelines.warehouse.connect import duckdb_path
 
@@ -35,14 +36,19 @@ def demo(
             "and CIO_ENV, or use `cio sync people` for your own workspace."
         )
     database = duckdb_path(settings.warehouse_url)
+    if is_sandbox(SANDBOX_PORT):
+        raise SettingsError(
+            f"A sandbox runs at port {SANDBOX_PORT} (make dev?), and the demo starts from a clean state: "
+            "stop it first."
+        )
     _start_clean(database, replace=replace)
     summary = seed(database, people)
     out.print(f"Seeded {summary.people:,} people and {summary.orders:,} orders into {database}")
-    with _sandbox(settings) as settings:
+    with _sandbox(settings) as sandboxed:
         out.rule("First sync: everybody")
-        healthy = run_and_show(settings, Request(full=True, partition=today()))
+        healthy = run_and_show(sandboxed, Request(full=True, partition=today()))
         out.rule(f"Second sync: {change(database):,} people changed")
-        healthy = run_and_show(settings, default_request(settings)) and healthy
+        healthy = run_and_show(sandboxed, default_request(sandboxed)) and healthy
     out.rule()
     out.print("Look around:  [bold]make dev[/] opens the Dagster UI beside the sandbox's page:")
     out.print("    Dagster   http://127.0.0.1:3000   (runs, lineage, checks, partitions)")
@@ -71,8 +77,8 @@ def _start_clean(database: Path, *, replace: bool) -> None:
 
 @contextmanager
 def _sandbox(settings: Settings) -> Generator[Settings]:
-    """The sandbox in a process of its own, at its usual port or, when that is taken, at a free one."""
-    from cio_pipelines.sandbox import SandboxError, SandboxOptions, SandboxServer
+    """The sandbox in a process of its own, and the settings with which it is talked to."""
+    from cio_pipelines.sandbox import SandboxOptions, SandboxServer
 
     options = {
         "database": LOCAL / "sandbox.sqlite",
@@ -80,15 +86,11 @@ def _sandbox(settings: Settings) -> Generator[Settings]:
         "region": settings.customerio_region.value,
     }
     LOCAL.mkdir(exist_ok=True)
-    server = SandboxServer(SandboxOptions(port=SANDBOX_PORT, **options))
-    try:
-        server.__enter__()
-    except SandboxError:
-        server = SandboxServer(SandboxOptions(port=0, **options))
-        server.__enter__()
-    try:
+    # Another program may have the usual port; that is no reason not to show the demo.
+    port = 0 if is_taken(SANDBOX_PORT) else SANDBOX_PORT
+    with SandboxServer(SandboxOptions(port=port, **options)) as server:
         os.environ["CUSTOMERIO_TRACK_URL"] = server.url
-        yield load_settings()
-    finally:
-        server.__exit__()
-        del os.environ["CUSTOMERIO_TRACK_URL"]
+        try:
+            yield load_settings()
+        finally:
+            del os.environ["CUSTOMERIO_TRACK_URL"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ from typing import Annotated
 import typer
 
 from cio_pipelines.cli.console import out
+from cio_pipelines.cli.ports import is_taken
 from cio_pipelines.settings import LOCAL, ROOT, SANDBOX_PORT, SettingsError, load_settings
 
 
@@ -26,11 +26,11 @@ def dev(
     from cio_pipelines.sandbox import SandboxOptions, SandboxServer
 
     settings = load_settings()
-    if _is_taken(port):
+    if is_taken(port):
         raise SettingsError(f"Port {port} is in use: stop what listens there, or give --port.")
     home = dagster_home()
     with contextlib.ExitStack() as stack:
-        if settings.is_sandboxed and settings.customerio_track_url is None and not _is_taken(SANDBOX_PORT):
+        if settings.is_sandboxed and settings.customerio_track_url is None and not is_taken(SANDBOX_PORT):
             LOCAL.mkdir(exist_ok=True)
             options = SandboxOptions(
                 port=SANDBOX_PORT,
@@ -44,11 +44,6 @@ def dev(
             out.print(f"Customer.io stands at {settings.track_url}")
         out.print("Ctrl-C stops both.")
         _serve_dagster(home, port)
-
-
-def _is_taken(port: int) -> bool:
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def _serve_dagster(home: Path, port: int) -> None:

@@ -19,8 +19,8 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
-import pandas as pd  # pyright: ignore[reportMissingTypeStubs]
 import sqlalchemy as sa
 
 from cio_pipelines.customerio import TrackClient
@@ -46,6 +46,9 @@ from cio_pipelines.sync.state import prepare_state
 from cio_pipelines.sync.tallies import count_plan
 from cio_pipelines.sync.windows import FULL, Window
 from cio_pipelines.warehouse import Warehouse, WarehouseConnection
+
+if TYPE_CHECKING:
+    import pandas as pd  # pyright: ignore[reportMissingTypeStubs]
 
 
 class PeopleSync:

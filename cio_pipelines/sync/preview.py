@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd  # pyright: ignore[reportMissingTypeStubs]
 import sqlalchemy as sa
 
 from cio_pipelines.sync.key import SyncKey
 from cio_pipelines.sync.state import sync_plan, synced_people
 from cio_pipelines.warehouse import WarehouseConnection
 
+if TYPE_CHECKING:
+    import pandas as pd  # pyright: ignore[reportMissingTypeStubs]
+
 _SHOWN_CHANGES = 4
 
 
 def sample(connection: WarehouseConnection, key: SyncKey, run_id: str, rows: int = 10) -> pd.DataFrame:
     """Up to `rows` planned operations: person_id, operation, why, changes, bytes. Values are masked."""
+    # half a second that every other command would wait for
+    import pandas as pd  # pyright: ignore[reportMissingTypeStubs]
+
     plan = sync_plan
     joined = plan.outerjoin(
         synced_people, sa.and_(key.owns(synced_people), synced_people.c.person_id == plan.c.person_id)
