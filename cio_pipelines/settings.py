@@ -16,9 +16,9 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from cio_pipelines.customerio import Region, RetryPolicy, TrackClient
-from cio_pipelines.sync.engine import SyncSettings
 from cio_pipelines.sync.guards import GuardLimits, Limits
 from cio_pipelines.sync.push import PushSettings
+from cio_pipelines.sync.settings import SyncSettings
 from cio_pipelines.warehouse import Warehouse, WarehouseUnavailable, open_warehouse
 from cio_pipelines.warehouse.connect import duckdb_path
 

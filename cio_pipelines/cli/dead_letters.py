@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import pandas as pd
 import typer
 
 from cio_pipelines.cli.console import out
@@ -28,6 +27,8 @@ def list_(limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 
     if not letters:
         out.print("No dead letters.")
         return
+    import pandas as pd
+
     names = ("person_id", "operation", "kind", "attempts", "field", "reason", "message")
     frame = pd.DataFrame([{name: getattr(letter, name) for name in names} for letter in letters])
     frame["since"] = [f"{letter.since:%Y-%m-%d %H:%M}" for letter in letters]
