@@ -13,7 +13,6 @@ from cio_pipelines.settings import Settings, SettingsError, load_settings
 from cio_pipelines.sync.engine import PeopleSync
 from cio_pipelines.sync.errors import SyncError
 from cio_pipelines.sync.push import Progress
-from cio_pipelines.sync.specs import PEOPLE
 from cio_pipelines.warehouse import WarehouseError
 
 
@@ -32,8 +31,7 @@ class PeopleSyncResource(dg.ConfigurableResource[None]):
     def engine(self) -> Generator[PeopleSync]:
         """The engine; what it raises becomes a failure that says what to do and is not retried."""
         try:
-            settings = self.settings
-            yield PeopleSync(settings.warehouse(), PEOPLE, settings.sync_settings(), settings.track_client)
+            yield self.settings.people_sync()
         except (SettingsError, SyncError, WarehouseError, CustomerIOError) as error:
             raise dg.Failure(description=str(error), allow_retries=False) from error
 

@@ -16,9 +16,11 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from cio_pipelines.customerio import Region, RetryPolicy, TrackClient
+from cio_pipelines.sync.engine import PeopleSync
 from cio_pipelines.sync.guards import GuardLimits, Limits
 from cio_pipelines.sync.push import PushSettings
 from cio_pipelines.sync.settings import SyncSettings
+from cio_pipelines.sync.specs import PEOPLE
 from cio_pipelines.warehouse import Warehouse, WarehouseUnavailable, open_warehouse
 from cio_pipelines.warehouse.connect import duckdb_path
 
@@ -169,6 +171,10 @@ class Settings(BaseModel):
                 flush_seconds=self.cio_flush_seconds,
             ),
         )
+
+    def people_sync(self) -> PeopleSync:
+        """The people sync of this workspace. Raises SettingsError or WarehouseUnavailable."""
+        return PeopleSync(self.warehouse(), PEOPLE, self.sync_settings(), self.track_client)
 
     @property
     def first_partition(self) -> datetime:

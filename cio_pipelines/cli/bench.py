@@ -20,9 +20,7 @@ import typer
 from cio_pipelines.cli.console import err, out
 from cio_pipelines.cli.summary import peak_rss_mb
 from cio_pipelines.settings import load_settings
-from cio_pipelines.sync.engine import PeopleSync
 from cio_pipelines.sync.guards import Approvals
-from cio_pipelines.sync.specs import PEOPLE
 from cio_pipelines.sync.windows import FULL
 
 
@@ -114,7 +112,7 @@ def _sync(name: str, environment: Mapping[str, str]) -> Measured:
 def sync_here() -> None:
     """One full sync in this process, told as one line of JSON."""
     settings = load_settings()
-    engine = PeopleSync(settings.warehouse(), PEOPLE, settings.sync_settings(), settings.track_client)
+    engine = settings.people_sync()
     run_id, started = f"bench-{os.getpid()}", time.monotonic()
     engine.extract(run_id, FULL)
     extracted = time.monotonic()

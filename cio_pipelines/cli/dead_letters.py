@@ -9,21 +9,14 @@ import typer
 from cio_pipelines.cli.console import out
 from cio_pipelines.cli.summary import as_table
 from cio_pipelines.settings import SettingsError, load_settings
-from cio_pipelines.sync.engine import PeopleSync
-from cio_pipelines.sync.specs import PEOPLE
 
 app = typer.Typer(no_args_is_help=True, help="Operations that are left alone, and their replay.")
-
-
-def _engine() -> PeopleSync:
-    settings = load_settings()
-    return PeopleSync(settings.warehouse(), PEOPLE, settings.sync_settings(), settings.track_client)
 
 
 @app.command("list")
 def list_(limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 50) -> None:
     """The newest dead letters, with who refused them and why."""
-    letters = _engine().letters(limit)
+    letters = load_settings().people_sync().letters(limit)
     if not letters:
         out.print("No dead letters.")
         return
@@ -43,5 +36,5 @@ def replay(
     """Let the next sync try them again, whatever its window."""
     if bool(people) == everybody:
         raise SettingsError("Name people, or give --all.")
-    count = _engine().replay(None if everybody else people)
+    count = load_settings().people_sync().replay(None if everybody else people)
     out.print(f"{count:,} dead letters are taken up by the next sync.")

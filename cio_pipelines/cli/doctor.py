@@ -13,7 +13,6 @@ from rich.markup import escape
 from cio_pipelines.cli.console import out
 from cio_pipelines.customerio import CustomerIOError, NotFound, RetryPolicy, TransportError
 from cio_pipelines.settings import ROOT, Settings, SettingsError, load_settings
-from cio_pipelines.sync.engine import PeopleSync
 from cio_pipelines.sync.errors import SyncError
 from cio_pipelines.sync.specs import PEOPLE
 from cio_pipelines.warehouse import WarehouseError
@@ -90,12 +89,12 @@ def _mart(settings: Settings) -> Finding:
     warehouse = settings.warehouse()
     if not warehouse.columns(PEOPLE.schema, PEOPLE.table):
         return Finding("mart", "warning", f"{PEOPLE.relation} is not built yet: `cio sync people` builds it")
-    mapping = _engine(settings).mart().mapping
+    mapping = settings.people_sync().mart().mapping
     return Finding("mart", "ok", f"{PEOPLE.relation}: {len(mapping.described)} attributes")
 
 
 def _state(settings: Settings) -> Finding:
-    letters = len(_engine(settings).letters())
+    letters = len(settings.people_sync().letters())
     told = "ready" if not letters else f"ready; dead letters: {letters} (`cio dead-letters list`)"
     return Finding("sync state", "ok", told)
 
@@ -128,7 +127,3 @@ def _dbt(settings: Settings) -> Finding:
     except DbtProjectError as error:
         return Finding("dbt project", "failed", str(error))
     return Finding("dbt project", "ok", str(ROOT / "dbt_project"))
-
-
-def _engine(settings: Settings) -> PeopleSync:
-    return PeopleSync(settings.warehouse(), PEOPLE, settings.sync_settings(), settings.track_client)

@@ -14,9 +14,7 @@ import typer
 from cio_pipelines.cli.console import complain, out, push_progress, warn
 from cio_pipelines.cli.summary import as_json, as_table, as_text
 from cio_pipelines.settings import Settings, SettingsError, load_settings
-from cio_pipelines.sync.engine import PeopleSync
 from cio_pipelines.sync.errors import UnknownRun
-from cio_pipelines.sync.specs import PEOPLE
 from cio_pipelines.warehouse import WarehouseError
 
 if TYPE_CHECKING:
@@ -90,7 +88,7 @@ def run_and_show(settings: Settings, request: Request, *, json_line: bool = Fals
     for name, words in {**result.failures, **result.failed_checks}.items():
         complain(f"{name}: {words}")
     healthy = result.success and not result.failed_checks
-    engine = PeopleSync(settings.warehouse(), PEOPLE, settings.sync_settings(), settings.track_client)
+    engine = settings.people_sync()
     line: dict[str, Any] = {"run_id": result.run_id}
     try:
         summary = engine.summary(result.run_id)

@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ import duckdb
 import pytest
 
 from cio_pipelines.demo import seed
-from cio_pipelines.sandbox import SandboxOptions, SandboxServer
+from cio_pipelines.sandbox import SandboxServer
 
 CIO = str(Path(sys.executable).parent / "cio")
 
@@ -68,19 +67,6 @@ class Cli:
             for statement in statements:
                 rows = connection.execute(statement).fetchall()
         return rows
-
-
-@pytest.fixture(scope="session")
-def sandbox_process() -> Iterator[SandboxServer]:
-    with SandboxServer(SandboxOptions()) as server:
-        yield server
-
-
-@pytest.fixture
-def sandbox(sandbox_process: SandboxServer) -> SandboxServer:
-    sandbox_process.set_faults([])
-    sandbox_process.reset()
-    return sandbox_process
 
 
 @pytest.fixture(scope="session")

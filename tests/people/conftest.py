@@ -18,19 +18,6 @@ PEOPLE = 1_200
 
 
 @pytest.fixture(scope="session")
-def sandbox_process() -> Iterator[SandboxServer]:
-    with SandboxServer(SandboxOptions()) as server:
-        yield server
-
-
-@pytest.fixture
-def sandbox(sandbox_process: SandboxServer) -> SandboxServer:
-    sandbox_process.set_faults([])
-    sandbox_process.reset()
-    return sandbox_process
-
-
-@pytest.fixture(scope="session")
 def demo_company(tmp_path_factory: pytest.TempPathFactory) -> Path:
     database = tmp_path_factory.mktemp("company") / "warehouse.duckdb"
     seed(database, PEOPLE)
