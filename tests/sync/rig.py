@@ -129,10 +129,15 @@ class Rig:
         }
         return TrackClient(**{**defaults, **settings})
 
-    def engine(self, client: Mapping[str, Any] | None = None, **settings: Any) -> PeopleSync:
+    def engine(
+        self,
+        client: Mapping[str, Any] | None = None,
+        warehouse: Warehouse | None = None,
+        **settings: Any,
+    ) -> PeopleSync:
         chosen = {"workspace": "tests", "guards": UNGUARDED, **self.defaults, **settings}
         return PeopleSync(
-            self.warehouse, PEOPLE, SyncSettings(**chosen), lambda: self.client(**(client or {}))
+            warehouse or self.warehouse, PEOPLE, SyncSettings(**chosen), lambda: self.client(**(client or {}))
         )
 
     def new_id(self) -> str:

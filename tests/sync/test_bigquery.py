@@ -5,13 +5,10 @@ Recorded from real runs on DuckDB through the `Warehouse` protocol; nothing here
 
 from __future__ import annotations
 
-import contextlib
 import re
-from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pytest
 import sqlalchemy as sa
 import sqlglot
@@ -25,75 +22,22 @@ from cio_pipelines.sync.engine import PeopleSync
 from cio_pipelines.sync.mapping import read_mapping
 from cio_pipelines.sync.specs import PEOPLE
 from cio_pipelines.sync.windows import FULL, Window
-from cio_pipelines.warehouse import Warehouse, WarehouseConnection
+from cio_pipelines.warehouse import WarehouseConnection
 from cio_pipelines.warehouse import functions as fn
 
+from .passing import PassingConnection, PassingWarehouse
 from .rig import YEARS_AGO, Rig
 
 
-class RecordingConnection:
-    """Passes everything on, and keeps the statements."""
+class RecordingConnection(PassingConnection):
+    """Keeps the statements."""
 
     def __init__(self, inner: WarehouseConnection, statements: list[Any]) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._statements = statements
 
-    def execute(self, statement: sa.Executable, parameters: Mapping[str, Any] | None = None) -> int:
+    def passes(self, statement: sa.Executable) -> None:
         self._statements.append(statement)
-        return self._inner.execute(statement, parameters)
-
-    def rows(
-        self, statement: sa.Executable, parameters: Mapping[str, Any] | None = None
-    ) -> Sequence[sa.Row[Any]]:
-        self._statements.append(statement)
-        return self._inner.rows(statement, parameters)
-
-    def scalar(self, statement: sa.Executable, parameters: Mapping[str, Any] | None = None) -> Any:
-        self._statements.append(statement)
-        return self._inner.scalar(statement, parameters)
-
-    def batches(
-        self,
-        statement: sa.Executable,
-        parameters: Mapping[str, Any] | None = None,
-        *,
-        rows_per_batch: int = 50_000,
-    ) -> Iterator[pa.RecordBatch]:
-        self._statements.append(statement)
-        return self._inner.batches(statement, parameters, rows_per_batch=rows_per_batch)
-
-    def append(self, table: sa.Table, rows: pa.Table) -> None:
-        self._inner.append(table, rows)
-
-    def transaction(self) -> contextlib.AbstractContextManager[None]:
-        return self._inner.transaction()
-
-
-class RecordingWarehouse:
-    """A warehouse that keeps every statement made over it."""
-
-    def __init__(self, inner: Warehouse) -> None:
-        self._inner = inner
-        self.statements: list[Any] = []
-
-    @property
-    def name(self) -> str:
-        return self._inner.name
-
-    @property
-    def dialect(self) -> sa.Dialect:
-        return self._inner.dialect
-
-    def session(self) -> contextlib.AbstractContextManager[None]:
-        return self._inner.session()
-
-    @contextlib.contextmanager
-    def connect(self) -> Generator[WarehouseConnection]:
-        with self._inner.connect() as connection:
-            yield RecordingConnection(connection, self.statements)
-
-    def columns(self, schema: str, table: str) -> dict[str, sa.types.TypeEngine[Any]]:
-        return self._inner.columns(schema, table)
 
 
 MART = """
@@ -118,13 +62,12 @@ def bigquery(statement: Any) -> str:
 def recorded(rig: Rig) -> list[str]:
     """All distinct statements of a life of a sync, as BigQuery's dialect writes them."""
     rig.sql(MART)
-    warehouse = RecordingWarehouse(rig.warehouse)
+    statements: list[Any] = []
+    warehouse = PassingWarehouse(rig.warehouse, lambda inner: RecordingConnection(inner, statements))
     real = rig.engine()
 
     def engine(**settings: Any) -> PeopleSync:
-        made = rig.engine(**settings)
-        made._warehouse = warehouse
-        return made
+        return rig.engine(warehouse=warehouse, **settings)
 
     def run(window: Window) -> None:
         run_id = rig.new_id()
@@ -151,7 +94,7 @@ def recorded(rig: Rig) -> list[str]:
     each.push("e")
     each.extract("e", FULL)
     assert real.letters() == each.letters()
-    return sorted({bigquery(statement) for statement in warehouse.statements})
+    return sorted({bigquery(statement) for statement in statements})
 
 
 def test_every_statement_of_the_sync_is_good_bigquery(recorded: list[str]) -> None:

@@ -164,11 +164,12 @@ def test_an_interrupted_push_lets_go_of_the_database(apart: Rig) -> None:
         seen = done
         signal.raise_signal(signal.SIGINT)
 
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt) as caught:  # held, with all its frames
         rig.run(progress=interrupt)
     assert seen > 0
     # DuckDB refuses a second configuration while any connection of this process is open
     duckdb.connect(str(rig.path), config={"threads": 1}).close()
+    assert caught.tb is not None
     committed = rig.state("select count(*) from synced_people")[0][0]
     assert committed >= seen
     rig.run()

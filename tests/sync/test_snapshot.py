@@ -78,6 +78,19 @@ def test_a_person_whose_attributes_all_become_null_loses_them(rig: Rig) -> None:
     assert rig.run().plan.planned == 0
 
 
+def test_the_json_value_null_is_no_value(rig: Rig) -> None:
+    rig.make_mart(1)
+    rig.sql("alter table analytics.customerio_people add column doc json default 'null'")
+    rig.run()
+    assert "doc" not in snapshot(rig)["p0"]
+    rig.change("p0", "doc = '[1]'")
+    rig.run()
+    rig.change("p0", "doc = 'null'")
+    rig.run()
+    assert rig.state("select removals from sync_plan where removals <> ''") == [('"doc":null',)]
+    assert "doc" not in (rig.profile("p0") or {"doc": "still"})
+
+
 def test_a_removal_that_was_refused_is_tried_again(rig: Rig) -> None:
     rig.make_mart(1)
     rig.run()

@@ -7,12 +7,14 @@ import sys
 from datetime import UTC, datetime
 
 import pytest
+import sqlalchemy as sa
 
 from cio_pipelines.sync.errors import UnknownRun
 from cio_pipelines.sync.state import MIGRATIONS, metadata, prepare_state
 from cio_pipelines.sync.windows import FULL
-from cio_pipelines.warehouse import StateVersionError
+from cio_pipelines.warehouse import StateVersionError, WarehouseError
 
+from .passing import PassingConnection, PassingWarehouse
 from .rig import Rig
 
 
@@ -96,6 +98,31 @@ def test_every_table_has_the_key_of_its_owner_and_says_what_it_is_for() -> None:
         if table.name != "state_version":
             assert {"workspace", "sync"} <= set(table.c.keys()), table.name
             assert table.comment, table.name
+
+
+class FailingOnce(PassingConnection):
+    """The first table that is appended to a run's ledger does not arrive."""
+
+    failed = False
+
+    def appends(self, table: sa.Table) -> None:
+        if not FailingOnce.failed:
+            FailingOnce.failed = True
+            raise WarehouseError("The warehouse hiccuped.", "Run again.")
+
+
+def test_answers_whose_writing_failed_once_are_written_before_the_push_ends(rig: Rig) -> None:
+    rig.make_mart(5)
+    FailingOnce.failed = False
+    engine = rig.engine(warehouse=PassingWarehouse(rig.warehouse, FailingOnce))
+    engine.extract("a", FULL)
+    engine.plan("a")
+    with pytest.raises(WarehouseError, match="hiccuped"):
+        engine.push("a")
+    assert FailingOnce.failed
+    assert rig.state("select count(*) from synced_people") == [(5,)]
+    assert engine.outcomes("a").complete
+    assert rig.run().plan.planned == 0
 
 
 FULL_DISK = """
