@@ -39,11 +39,11 @@ from cio_pipelines.sync.planning import Planner
 from cio_pipelines.sync.preview import sample
 from cio_pipelines.sync.push import Progress
 from cio_pipelines.sync.reports import Extraction, Outcomes, Plan, PushReport, RunSummary
-from cio_pipelines.sync.runs import ERASURE, PEOPLE, STATUSES, Runs
+from cio_pipelines.sync.runs import ERASURE, PEOPLE, Runs
 from cio_pipelines.sync.settings import SyncSettings
 from cio_pipelines.sync.specs import SyncSpec
 from cio_pipelines.sync.state import prepare_state
-from cio_pipelines.sync.tallies import count_plan
+from cio_pipelines.sync.summary import summarise
 from cio_pipelines.sync.windows import FULL, Window
 from cio_pipelines.warehouse import Warehouse, WarehouseConnection
 
@@ -276,32 +276,7 @@ class PeopleSync:
     def summary(self, run_id: str) -> RunSummary:
         """Everything the ledger knows of a run. Raises UnknownRun."""
         with self._state() as connection:
-            run = Runs(connection, self._key).find(run_id, *STATUSES)
-            ledger = Ledger(self._key, run_id)
-            tallies = count_plan(connection, self._key, run_id)
-            return RunSummary(
-                run_id=run_id,
-                status=run.status,
-                window=Window(run.window_start, run.window_end),
-                extracted=run.extracted or 0,
-                unchanged=run.unchanged or 0,
-                tombstoned=run.tombstoned or 0,
-                left_alone=run.left_alone or 0,
-                operations=tallies.operations,
-                whys=tallies.whys,
-                mapping_change=run.mapping_change or "none",
-                outcomes=ledger.outcomes(connection),
-                refusals=ledger.refusals(connection),
-                requests=run.requests or 0,
-                attempts=run.attempts or 0,
-                bytes_sent=run.bytes_sent or 0,
-                seconds={
-                    "plan": run.plan_seconds or 0.0,
-                    "send": run.send_seconds or 0.0,
-                    "commit": run.commit_seconds or 0.0,
-                },
-                ended_by=run.ended_by,
-            )
+            return summarise(connection, self._key, run_id)
 
 
 def _now() -> datetime:
