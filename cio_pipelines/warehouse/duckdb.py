@@ -45,7 +45,7 @@ class DuckDBWarehouse:
             poolclass=NullPool,
             connect_args={"config": config},
         )
-        event.listen(self._engine, "connect", _pin_time_zone)
+        event.listen(self._engine, "connect", _prepare)
 
     @property
     def name(self) -> str:
@@ -177,9 +177,11 @@ class DuckDBConnection:
 _NO_ROOM = re.compile(r"No space left|Disk quota|File too large|could not write file|failed to write", re.I)
 
 
-def _pin_time_zone(connection: Any, _: object) -> None:
+def _prepare(connection: Any, _: object) -> None:
     # to_json() of TIMESTAMPTZ follows the session's zone: pin it, or hashes change with TZ.
     connection.cursor().execute("SET TimeZone = 'UTC'")
+    # In a notebook or `python -c` it would write over whatever goes to standard output.
+    connection.cursor().execute("SET enable_progress_bar = false")
 
 
 @contextmanager
