@@ -118,6 +118,8 @@ def profile_diff(
     partitions_def=people_partitions,
     backfill_policy=dg.BackfillPolicy.single_run(),
     pool="customerio_people",
+    # with a plan the lease is held: an erasure in the same run waits until the plan is carried out
+    op_tags={"dagster/priority": "1"},
     freshness_policy=dg.FreshnessPolicy.time_window(
         warn_window=timedelta(hours=2), fail_window=timedelta(hours=26)
     ),
