@@ -76,8 +76,14 @@ def company(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return database
 
 
+@pytest.fixture(scope="session")
+def dagster_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One instance for all commands of a worker: to make its databases takes seconds."""
+    return tmp_path_factory.mktemp("dagster")
+
+
 @pytest.fixture
-def cli(tmp_path: Path, sandbox: SandboxServer, company: Path) -> Cli:
+def cli(tmp_path: Path, sandbox: SandboxServer, company: Path, dagster_home: Path) -> Cli:
     """`cio` on a company of 3,000 people of which nothing was synced."""
     database = tmp_path / "warehouse.duckdb"
     shutil.copyfile(company, database)
@@ -85,7 +91,7 @@ def cli(tmp_path: Path, sandbox: SandboxServer, company: Path) -> Cli:
         database,
         {
             "WAREHOUSE_URL": f"duckdb:///{database}",
-            "DAGSTER_HOME": str(tmp_path / "dagster"),
+            "DAGSTER_HOME": str(dagster_home),
             "CUSTOMERIO_TRACK_URL": sandbox.url,
         },
     )

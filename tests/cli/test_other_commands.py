@@ -51,6 +51,7 @@ def test_the_doctor_talks_tls_with_an_authority_of_ones_own(cli: Cli, tmp_path: 
     assert trusted.code == 0, trusted.out
 
 
+@pytest.mark.slow
 def test_a_dead_letter_is_listed_and_replayed_on_demand(cli: Cli, sandbox: SandboxServer) -> None:
     cli.environment |= {"CIO_MAX_ATTEMPTS": "1", "CIO_MAX_REJECTED_SHARE": "1"}
     cli.execute("delete from app.users where user_id not in ('u0000001', 'u0000002')")
@@ -88,6 +89,7 @@ def test_the_demo_touches_nothing_of_ones_own(cli: Cli, environment: dict[str, s
     assert cli.execute("select count(*) from app.users") == before
 
 
+@pytest.mark.slow
 def test_sending_shows_a_bar_when_a_person_watches(cli: Cli, sandbox: SandboxServer) -> None:
     sandbox.set_faults([{"kind": "slow", "seconds": 0.6, "path": "/api/v2/batch"}])
     screen, terminal = pty.openpty()
