@@ -8,6 +8,7 @@ and objects and arrays of these. Reprs show ids, and counts in place of attribut
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from datetime import datetime
@@ -28,15 +29,15 @@ from cio_pipelines.customerio.members import (
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Operation(Masked):
+class Operation(Masked, ABC):
     """Base of all operations."""
 
     type: ClassVar[str]
     action: ClassVar[str]
 
+    @abstractmethod
     def members(self) -> dict[str, object]:
         """The checked members besides type and action, JSON-ready. Raises InvalidOperation."""
-        raise NotImplementedError
 
     def encode(self) -> bytes:
         """Compact UTF-8 JSON of the operation, under 32,000 bytes. Raises InvalidOperation."""
