@@ -7,7 +7,14 @@ from contextlib import contextmanager
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 from cio_pipelines.progress import watched_by
@@ -46,16 +53,22 @@ def pairs(rows: Sequence[tuple[str, str]]) -> Table:
 
 @contextmanager
 def push_progress() -> Generator[None]:
-    """A bar while operations are sent, when a person is watching."""
+    """What is going on, and a bar while operations are sent, when a person is watching."""
     if not err.is_terminal:
         yield
         return
-    columns = (TextColumn("sending"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=err, transient=True) as progress:
-        task = progress.add_task("sending", total=None, visible=False)
+        task = progress.add_task("building the mart, planning", total=None)
 
         def answered(done: int, total: int) -> None:
-            progress.update(task, completed=done, total=total, visible=True)
+            progress.update(task, description="sending", completed=done, total=total)
 
         with watched_by(answered):
             yield

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+from types import FrameType
 from typing import Any
 
 import typer
@@ -44,10 +45,18 @@ app.command()(dev.dev)
 app.command()(bench.bench)
 
 
+def _end_as_by_ctrl_c(number: int, frame: FrameType | None) -> None:
+    """A scheduler's SIGTERM ends a sync as a person's Ctrl-C does: what was answered is committed."""
+    del number, frame
+    # A shell starts background commands deaf to SIGINT; Dagster's own handler, inside a step, is not.
+    if signal.getsignal(signal.SIGINT) in (signal.SIG_IGN, None):
+        raise KeyboardInterrupt
+    signal.raise_signal(signal.SIGINT)
+
+
 def main() -> None:
     """Entry point: errors that a person can act on are told in a line, without a traceback."""
-    # A scheduler's SIGTERM ends a sync as a person's Ctrl-C does: what was answered is committed.
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    signal.signal(signal.SIGTERM, _end_as_by_ctrl_c)
     try:
         app()
     except SettingsError as error:

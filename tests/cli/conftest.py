@@ -40,9 +40,11 @@ class Cli:
     database: Path
     environment: dict[str, str] = field(default_factory=dict[str, str])
 
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
+    def start(self, *arguments: str, deaf: bool = False) -> subprocess.Popen[str]:
+        """Start a command; `deaf` to SIGINT, as a shell starts one in the background."""
+        command = ["sh", "-c", 'trap "" INT; exec "$0" "$@"', CIO] if deaf else [CIO]
         return subprocess.Popen(
-            [CIO, *arguments],
+            [*command, *arguments],
             env={**os.environ, **self.environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -121,16 +121,23 @@ def test_killed_while_sending_the_same_command_ends_with_everybody_right(
     assert len(repeated) <= 1_500
 
 
-def test_an_interrupted_sync_commits_what_was_answered(cli: Cli, sandbox: SandboxServer) -> None:
+@pytest.mark.parametrize(
+    ("number", "deaf"),
+    [(signal.SIGINT, False), pytest.param(signal.SIGTERM, True, marks=pytest.mark.slow)],
+    ids=["Ctrl-C", "SIGTERM in the background"],
+)
+def test_an_interrupted_sync_commits_what_was_answered(
+    cli: Cli, sandbox: SandboxServer, number: signal.Signals, deaf: bool
+) -> None:
     cli.environment |= {"CUSTOMERIO_MAX_IN_FLIGHT": "1"}
     sandbox.set_faults([{"kind": "slow", "seconds": 1.0, "path": "/api/v2/batch", "after": 1}])
-    process = cli.start("sync", "people", "--full")
+    process = cli.start("sync", "people", "--full", deaf=deaf)
     deadline = time.monotonic() + 90
     while sandbox.stats()["requests_by_path"].get("/api/v2/batch", 0) < 3:
         assert time.monotonic() < deadline, "the push did not begin"
         assert process.poll() is None, process.communicate()
         time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
 
     ended = cli.finish(process, 30)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 
@@ -19,6 +20,8 @@ FLUSH = PushSettings(max_in_flight=2, flush_people=1_000, flush_seconds=0.2, row
 
 def main(path: str, url: str, run_id: str) -> None:
     """Extract, plan and push, and print a word as each begins and the progress of the push."""
+    # A shell that runs the tests in the background makes all its children deaf to it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     warehouse = open_warehouse(f"duckdb:///{Path(path)}", memory_limit="500MB", threads=2)
     settings = SyncSettings(workspace="tests", guards=UNGUARDED, push=FLUSH)
     engine = PeopleSync(

@@ -154,6 +154,15 @@ def test_an_interrupt_keeps_what_was_answered_and_ends_quickly(apart: Rig) -> No
     everybody_is_right(apart)
 
 
+@pytest.fixture
+def hearing() -> Iterator[None]:
+    """Ctrl-C is heard, also when the tests run in the background of a shell."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("hearing")
 def test_an_interrupted_push_lets_go_of_the_database(apart: Rig) -> None:
     rig = apart
     make_company(rig)
