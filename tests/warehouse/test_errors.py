@@ -183,6 +183,9 @@ READ_ONLY = """
 import os, sys
 import cio_pipelines.warehouse as warehouse
 
+# whatever opening imports: after the change of user Python's own files may be out of reach
+with warehouse.open_warehouse("duckdb:///" + sys.argv[1] + ".other").connect():
+    pass
 if os.getuid() == 0:
     os.setuid(65534)  # root may write everything
 try:
