@@ -14,6 +14,7 @@ from typing import Any
 
 import dagster as dg
 import psutil
+import yaml
 from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
 
 from cio_pipelines.settings import LOCAL, ROOT
@@ -22,6 +23,7 @@ FULL_RUN_CONFIG: dict[str, Any] = {"ops": {"customerio__changed_users": {"config
 """Run config by which a sync looks at the whole mart."""
 
 _RANGE_START, _RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+_OWN_CONFIG = "dagster-of-cio.yaml"
 _OWNER = "cio/process"
 _INTERRUPTED = "DagsterExecutionInterruptedError"
 """What Dagster makes of Ctrl-C inside a step."""
@@ -90,7 +92,7 @@ def dagster_home() -> Path:
 
 def run_people_sync(request: Request, definitions: dg.Definitions) -> RunResult:
     """Run the sync's job to its end in this process."""
-    dagster_home()
+    home = dagster_home()
     full = request.full and not request.dry_run
     job = definitions.resolve_job_def("sync_people_fully" if full else "sync_people")
     selection = None
@@ -100,7 +102,7 @@ def run_people_sync(request: Request, definitions: dg.Definitions) -> RunResult:
     tags = {_OWNER: _this_process()}
     if request.partition_range is not None:
         tags |= dict(zip((_RANGE_START, _RANGE_END), request.partition_range, strict=True))
-    with DagsterInstance.get() as instance, _dbt_output(shown=request.verbose):
+    with _instance(home) as instance, _dbt_output(shown=request.verbose):
         end_orphans(instance)
         result = job.execute_in_process(
             run_config=request.run_config,
@@ -111,6 +113,20 @@ def run_people_sync(request: Request, definitions: dg.Definitions) -> RunResult:
             raise_on_error=False,
         )
     return _read(result)
+
+
+def _instance(home: Path) -> DagsterInstance:
+    """The instance of `home`, without capture of what steps print: here it goes to the person who asked.
+
+    Capturing starts four processes a step, and each of them answers Ctrl-C with a traceback.
+    """
+    config = yaml.safe_load((home / "dagster.yaml").read_text(encoding="utf-8")) or {}
+    config["compute_logs"] = {
+        "module": "dagster._core.storage.noop_compute_log_manager",
+        "class": "NoOpComputeLogManager",
+    }
+    (home / _OWN_CONFIG).write_text(yaml.safe_dump(config), encoding="utf-8")
+    return DagsterInstance.from_config(str(home), _OWN_CONFIG)
 
 
 @contextmanager
