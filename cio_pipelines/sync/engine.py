@@ -29,7 +29,7 @@ from cio_pipelines.sync.commit import Commit
 from cio_pipelines.sync.delivery import deliver
 from cio_pipelines.sync.erasing import plan_erasures
 from cio_pipelines.sync.errors import SourceContractError
-from cio_pipelines.sync.guards import Approvals, Counts, Verdict, erasure_verdict, people_verdicts
+from cio_pipelines.sync.guards import Approvals, Counts, erasure_verdict, people_verdicts
 from cio_pipelines.sync.key import SyncKey
 from cio_pipelines.sync.lease import Lease
 from cio_pipelines.sync.ledger import Ledger
@@ -284,4 +284,4 @@ def _now() -> datetime:
     return datetime.now(UTC).replace(microsecond=0)
 
 
-__all__ = ["PeopleSync", "SyncSettings", "Verdict"]
+__all__ = ["PeopleSync", "SyncSettings"]

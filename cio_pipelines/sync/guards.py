@@ -68,10 +68,10 @@ class Verdict:
     def __str__(self) -> str:
         told = f"{self.count:,} of {self.known:,} people ({self.share:.1%}), limit {self.limits.share:.0%}"
         if self.within:
-            return f"{self.name}: {told}"
+            return told
         if self.approved:
-            return f"{self.name}: {told}: over the limit, and approved for this run"
-        return f"{self.name}: {told}: over the limit, nothing was sent. {self.remedy}"
+            return f"{told}: over the limit, and approved for this run"
+        return f"{told}: over the limit, nothing was sent. {self.remedy}"
 
 
 @dataclass(frozen=True, slots=True)
