@@ -153,6 +153,24 @@ def test_an_interrupted_sync_commits_what_was_answered(
     assert identified(sandbox).keys() == wanted(cli)
 
 
+@pytest.mark.slow
+def test_a_stopped_plan_is_told_in_one_line_with_the_flag_that_lets_it_through(
+    cli: Cli, sandbox: SandboxServer
+) -> None:
+    cli.environment |= {"CIO_GUARD_SUPPRESSED_SHARE": "0", "CIO_GUARD_SUPPRESSED_PEOPLE": "0"}
+
+    stopped = cli("sync", "people", "--full", "--json")
+
+    assert stopped.code == 1
+    assert (stopped.line["status"], stopped.line["failed_checks"]) == ("blocked", ["suppressed_people"])
+    complaints = [line for line in stopped.err.splitlines() if line.startswith("cio:")]
+    assert len(complaints) == 1
+    assert "nothing was sent" in complaints[0]
+    assert "--allow-suppressions" in complaints[0]
+    assert identified(sandbox) == {}
+    assert cli("sync", "people", "--full", "--allow-suppressions", "--json").code == 0
+
+
 def test_a_missing_table_is_named_with_what_to_do(cli: Cli) -> None:
     cli.execute("drop table app.orders")
 
