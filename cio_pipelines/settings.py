@@ -16,6 +16,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from cio_pipelines.customerio import Region, RetryPolicy, TrackClient
+from cio_pipelines.landing import LandingZone
 from cio_pipelines.sync.engine import PeopleSync
 from cio_pipelines.sync.guards import GuardLimits, Limits
 from cio_pipelines.sync.push import PushSettings
@@ -29,14 +30,16 @@ LOCAL = ROOT / ".local"
 """Local state of the embedded default: warehouse, Dagster's home, sandbox. Ignored by git."""
 
 SANDBOX_PORT = 8471
+SERVICE_PORT = 8472
+"""Where `cio serve` listens on a laptop."""
+
+SANDBOX_SIGNING_KEY = "sandbox-signing-key"
 _OURS = ("CIO_", "CUSTOMERIO_", "WAREHOUSE_", "LANDING_", "QUEUE_")
 _OTHERS = frozenset(
     {
         # settings of parts that read them elsewhere, and of the tests
         "CIO_SHARED_DIR",
-        "LANDING_URL",
         "QUEUE_URL",
-        "CUSTOMERIO_WEBHOOK_SIGNING_KEY",
     }
 )
 
@@ -58,10 +61,14 @@ class Settings(BaseModel):
     warehouse_memory_limit: str = "500MB"
     warehouse_threads: Annotated[int, Field(ge=1)] | None = None
 
+    landing_url: str = f"file://{LOCAL / 'landing'}"
+    landing_exports_url: str | None = None
+
     customerio_region: Region = Region.US
     customerio_site_id: str | None = None
     customerio_track_api_key: SecretStr | None = None
     customerio_app_api_key: SecretStr | None = None
+    customerio_webhook_signing_key: SecretStr | None = None
     customerio_track_url: str | None = None
     customerio_app_url: str | None = None
     customerio_ca_bundle: Path | None = None
@@ -84,6 +91,9 @@ class Settings(BaseModel):
     cio_retention_days: Annotated[int, Field(ge=1)] = 30
     cio_partitions_start: date = date(2015, 1, 1)
     cio_lookback_hours: Annotated[float, Field(ge=0)] = 6
+    cio_webhook_max_bytes: Annotated[int, Field(ge=1_000)] = 5_000_000
+    cio_webhook_tolerance_seconds: Annotated[int, Field(ge=1)] = 8 * 86_400
+    cio_webhook_commit_seconds: Annotated[float, Field(gt=0, le=2)] = 0.05
     cio_sync_cron: str = "*/15 * * * *"
     cio_full_sync_cron: str = "30 3 * * *"
 
@@ -94,6 +104,13 @@ class Settings(BaseModel):
             duckdb_path(url)
         except WarehouseUnavailable as error:
             raise ValueError(f"{error.message} {error.remedy}") from None
+        return url
+
+    @field_validator("landing_url", "landing_exports_url")
+    @classmethod
+    def _names_a_landing_zone(cls, url: str | None) -> str | None:
+        if url is not None and not url.startswith(("file:///", "gs://")):
+            raise ValueError("it begins neither with file:/// nor with gs://")
         return url
 
     @property
@@ -130,6 +147,32 @@ class Settings(BaseModel):
         if self.customerio_track_api_key is None:
             raise _missing("CUSTOMERIO_TRACK_API_KEY", "the key that belongs to CUSTOMERIO_SITE_ID")
         return self.customerio_site_id, self.customerio_track_api_key.get_secret_value()
+
+    def webhook_signing_keys(self) -> tuple[str, ...]:
+        """The keys that a webhook may be signed with, by commas; more than one while a key is changed.
+
+        Raises SettingsError when there is none.
+        """
+        if self.customerio_webhook_signing_key is None:
+            if self.is_sandboxed:
+                return (SANDBOX_SIGNING_KEY,)
+            raise _missing(
+                "CUSTOMERIO_WEBHOOK_SIGNING_KEY",
+                "the signing key that Customer.io shows for the reporting webhook",
+            )
+        given = self.customerio_webhook_signing_key.get_secret_value().split(",")
+        keys = tuple(key.strip() for key in given if key.strip())
+        if not keys:
+            raise _missing("CUSTOMERIO_WEBHOOK_SIGNING_KEY", "a signing key, or several by commas")
+        return keys
+
+    def landing_zone(self) -> LandingZone:
+        """Where webhooks are kept until the warehouse has them. Raises LandingUnavailable."""
+        return LandingZone(self.landing_url)
+
+    def exports_zone(self) -> LandingZone:
+        """Where Customer.io writes its storage exports to. Raises LandingUnavailable."""
+        return LandingZone(self.landing_exports_url or f"{self.landing_url.rstrip('/')}/exports")
 
     def warehouse(self) -> Warehouse:
         """The warehouse that WAREHOUSE_URL names. Raises WarehouseUnavailable."""

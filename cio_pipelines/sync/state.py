@@ -7,13 +7,11 @@ statement reads a run's or a sync's rows as a set.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import UTC, datetime
-
 import sqlalchemy as sa
 
-from cio_pipelines.warehouse import StateVersionError, WarehouseConnection
+from cio_pipelines.warehouse import WarehouseConnection
 from cio_pipelines.warehouse.functions import UtcTimestamp
+from cio_pipelines.warehouse.migrations import Migration, creation_of, migrate, version_table
 
 SCHEMA = "customerio_sync"
 
@@ -28,9 +26,7 @@ def _key() -> list[sa.Column[str]]:
     return [sa.Column("workspace", sa.String), sa.Column("sync", sa.String)]
 
 
-state_version = sa.Table(
-    "state_version", metadata, sa.Column("version", sa.Integer), sa.Column("applied_at", UtcTimestamp)
-)
+state_version = version_table("state_version", metadata)
 
 synced_people = sa.Table(
     "synced_people",
@@ -181,12 +177,7 @@ sync_lease = sa.Table(
 )
 
 
-def _create_tables(connection: WarehouseConnection) -> None:
-    for table in metadata.sorted_tables:
-        connection.execute(sa.schema.CreateTable(table, if_not_exists=True))
-
-
-MIGRATIONS: tuple[Callable[[WarehouseConnection], None], ...] = (_create_tables,)
+MIGRATIONS: tuple[Migration, ...] = (creation_of(*metadata.sorted_tables),)
 """Migration i brings the state from version i to i + 1; only ever append here."""
 
 
@@ -196,17 +187,4 @@ def prepare_state(connection: WarehouseConnection) -> None:
     Raises:
         StateVersionError: a newer release wrote them.
     """
-    connection.execute(sa.schema.CreateSchema(SCHEMA, if_not_exists=True))
-    connection.execute(sa.schema.CreateTable(state_version, if_not_exists=True))
-    version = int(connection.scalar(sa.select(sa.func.max(state_version.c.version))) or 0)
-    if version > len(MIGRATIONS):
-        raise StateVersionError(
-            f"The sync's state is of version {version}, and this release knows {len(MIGRATIONS)}.",
-            "Install the release that wrote it, or a newer one.",
-        )
-    for number in range(version, len(MIGRATIONS)):
-        with connection.transaction():
-            MIGRATIONS[number](connection)
-            connection.execute(
-                state_version.insert().values(version=number + 1, applied_at=datetime.now(UTC))
-            )
+    migrate(connection, state_version, MIGRATIONS)

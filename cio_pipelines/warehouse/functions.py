@@ -198,3 +198,17 @@ class UtcTimestamp(sa.types.TypeDecorator[datetime]):
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+@compiles(sa.schema.CreateTable, "bigquery")
+def _partitioned(statement: sa.schema.CreateTable, compiler: Any, **options: Any) -> str:
+    """`info` of a table: `partition_by` a column of dates, `cluster_by` up to four columns."""
+    clauses = ""
+    info = statement.element.info
+    if "partition_by" in info:
+        clauses += f"\nPARTITION BY {info['partition_by']}"
+    if "cluster_by" in info:
+        clauses += f"\nCLUSTER BY {', '.join(info['cluster_by'])}"
+    # they stand between the columns and the table's options
+    columns, end, table_options = compiler.visit_create_table(statement, **options).rpartition("\n)")
+    return f"{columns}{end}{clauses}{table_options}"

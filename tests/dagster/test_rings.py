@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[2] / "cio_pipelines"
-RINGS = ["customerio", "sync", "warehouse", "sandbox", "webhooks", "messaging", "demo"]
+RINGS = ["customerio", "sync", "warehouse", "sandbox", "landing", "webhooks", "exports", "messaging", "demo"]
 OUTER = {
     "cli",
     "defs",

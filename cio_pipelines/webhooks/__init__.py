@@ -1,0 +1,1 @@
+"""What Customer.io reports: received, kept in the landing zone, loaded into the warehouse."""
