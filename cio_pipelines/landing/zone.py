@@ -7,7 +7,7 @@ from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import fsspec  # pyright: ignore[reportMissingTypeStubs]
 
@@ -48,7 +48,7 @@ class LandingZone:
         # gcsfs remembers listings: a new object would be invisible to `ls`
         options = {"use_listings_cache": False} if protocol == "gs" else {}
         with self._translated("opened"):
-            opened: tuple[Any, str] = fsspec.url_to_fs(self.url, **options)  # pyright: ignore[reportUnknownMemberType]
+            opened = cast("tuple[Any, str]", fsspec.url_to_fs(self.url, **options))  # pyright: ignore[reportUnknownMemberType]
         self._fs, self._root = opened
         self._local = Path(self._root) if protocol == "file" else None
 
