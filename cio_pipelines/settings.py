@@ -120,6 +120,11 @@ class Settings(BaseModel):
         return self.cio_env == "local" and unnamed
 
     @property
+    def is_embedded(self) -> bool:
+        """Whether the warehouse is a file that one process at a time can open."""
+        return self.warehouse_url.startswith("duckdb:")
+
+    @property
     def track_url(self) -> str | None:
         """Where the Track API is, when not at Customer.io's own host of the region."""
         if self.customerio_track_url is None and self.is_sandboxed:

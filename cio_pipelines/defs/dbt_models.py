@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import dagster as dg
 from dagster_dbt import dbt_assets
 
+from cio_pipelines import pools
 from cio_pipelines.dbt import DbtResource, DbtTranslator, dbt_project, load_manifest
 from cio_pipelines.dbt_build import BuildEvent, build
 
@@ -16,6 +17,7 @@ MANIFEST = load_manifest(PROJECT)
     name="dbt_models",
     manifest=MANIFEST,
     project=PROJECT,
+    pool=pools.DBT,
     dagster_dbt_translator=DbtTranslator(),
 )
 def dbt_models(context: dg.AssetExecutionContext, dbt: DbtResource) -> Iterator[BuildEvent]:

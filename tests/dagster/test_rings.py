@@ -19,7 +19,9 @@ OUTER = {
     "dbt",
     "dbt_build",
     "dbt_tables",
+    "landing_sensor",
     "partitions",
+    "pools",
 }
 
 

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import dagster as dg
 
-from cio_pipelines import metadata
+from cio_pipelines import metadata, pools
 from cio_pipelines.partitions import people_partitions, window_of
 from cio_pipelines.resources import PeopleSyncResource
 from cio_pipelines.sync.guards import Approvals
@@ -117,7 +117,7 @@ def profile_diff(
     deps=[profile_diff],
     partitions_def=people_partitions,
     backfill_policy=dg.BackfillPolicy.single_run(),
-    pool="customerio_people",
+    pool=pools.PEOPLE,
     # with a plan the lease is held: an erasure in the same run waits until the plan is carried out
     op_tags={"dagster/priority": "1"},
     freshness_policy=dg.FreshnessPolicy.time_window(
@@ -142,7 +142,7 @@ def identified_profiles(
 @dg.asset(
     key=["customerio", "erased_profiles"],
     deps=[MART],
-    pool="customerio_people",
+    pool=pools.PEOPLE,
     freshness_policy=dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=26)),
     check_specs=[
         dg.AssetCheckSpec(
