@@ -1,4 +1,5 @@
-"""The SQL functions whose spelling differs between engines; the only place that knows dialects.
+"""The SQL functions whose spelling differs between engines; the only place, with `json_functions.py`, that
+knows dialects.
 
 Each class is a SQLAlchemy function: `hash_text(column)` compiles to `md5(column)` on DuckDB and to
 `TO_HEX(MD5(column))` on BigQuery. A dialect that is not listed fails when the statement is compiled.
@@ -15,7 +16,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
 
-class _Dialected(FunctionElement[Any]):
+class Dialected(FunctionElement[Any]):
     """A function with one template per dialect; `{0}`, `{1}` are arguments, `{all}` all of them."""
 
     templates: ClassVar[dict[str, str]]
@@ -25,8 +26,8 @@ class _Dialected(FunctionElement[Any]):
         super().__init_subclass__()
 
 
-@compiles(_Dialected)
-def _compile(element: _Dialected, compiler: Any, **options: Any) -> str:
+@compiles(Dialected)
+def _compile(element: Dialected, compiler: Any, **options: Any) -> str:
     template = element.templates.get(compiler.dialect.name)
     if template is None:
         raise CompileError(f"{type(element).__name__} has no SQL for the engine {compiler.dialect.name!r}")
@@ -34,7 +35,7 @@ def _compile(element: _Dialected, compiler: Any, **options: Any) -> str:
     return template.format(*arguments, all=", ".join(arguments))
 
 
-class json_text(_Dialected):
+class json_text(Dialected):
     """The JSON text of a value: quoted and escaped text, or an array or object."""
 
     type = sa.String()
@@ -44,7 +45,7 @@ class json_text(_Dialected):
     }
 
 
-class decimal_text(_Dialected):
+class decimal_text(Dialected):
     """A decimal of scale 1 or more as a JSON number: exact, no exponent, no trailing zeros."""
 
     type = sa.String()
@@ -54,7 +55,7 @@ class decimal_text(_Dialected):
     }
 
 
-class wide_decimal_text(_Dialected):
+class wide_decimal_text(Dialected):
     """`decimal_text` of {0}, whose type is wide; {1} is a CAST of it to a type of 18 digits and equal scale.
 
     DuckDB writes decimals of more than 18 digits five times slower; nearly all values fit into fewer.
@@ -67,7 +68,7 @@ class wide_decimal_text(_Dialected):
     }
 
 
-class fraction_text(_Dialected):
+class fraction_text(Dialected):
     """As `decimal_text`, of a type without whole digits: DuckDB writes `.05`, which is no JSON."""
 
     type = sa.String()
@@ -77,7 +78,7 @@ class fraction_text(_Dialected):
     }
 
 
-class unix_seconds(_Dialected):
+class unix_seconds(Dialected):
     """Whole seconds since 1970, rounded down, of a timestamp (one without a zone is UTC)."""
 
     type = sa.BigInteger()
@@ -87,7 +88,7 @@ class unix_seconds(_Dialected):
     }
 
 
-class unix_seconds_of_date(_Dialected):
+class unix_seconds_of_date(Dialected):
     """Seconds since 1970 of a date's midnight in UTC. DuckDB has dates that its timestamps cannot hold."""
 
     type = sa.BigInteger()
@@ -97,7 +98,7 @@ class unix_seconds_of_date(_Dialected):
     }
 
 
-class utc_timestamp(_Dialected):
+class utc_timestamp(Dialected):
     """A date, timestamp or instant as the engine's plain timestamp in UTC."""
 
     type = sa.TIMESTAMP()
@@ -107,7 +108,7 @@ class utc_timestamp(_Dialected):
     }
 
 
-class join_text(_Dialected):
+class join_text(Dialected):
     """Texts joined by commas; NULLs are left out."""
 
     type = sa.String()
@@ -117,21 +118,21 @@ class join_text(_Dialected):
     }
 
 
-class hash_text(_Dialected):
+class hash_text(Dialected):
     """MD5 of a text's UTF-8 bytes as 32 lower-case hex digits."""
 
     type = sa.String()
     templates: ClassVar[dict[str, str]] = {"duckdb": "md5({0})", "bigquery": "TO_HEX(MD5({0}))"}
 
 
-class byte_length(_Dialected):
+class byte_length(Dialected):
     """Bytes of a text in UTF-8."""
 
     type = sa.BigInteger()
     templates: ClassVar[dict[str, str]] = {"duckdb": "strlen({0})", "bigquery": "BYTE_LENGTH({0})"}
 
 
-class is_not_finite(_Dialected):
+class is_not_finite(Dialected):
     """Whether a float is NaN or infinite."""
 
     type = sa.Boolean()
@@ -141,7 +142,7 @@ class is_not_finite(_Dialected):
     }
 
 
-class is_infinite_time(_Dialected):
+class is_infinite_time(Dialected):
     """Whether a date or timestamp is one of the infinities that some engines have."""
 
     type = sa.Boolean()
@@ -151,7 +152,7 @@ class is_infinite_time(_Dialected):
 _JSON_STRING = r'"(?:[^"\\]|\\.)*"'
 
 
-class is_broken_json(_Dialected):
+class is_broken_json(Dialected):
     """Whether a JSON text is none: nested NaN and infinities make it so on DuckDB."""
 
     type = sa.Boolean()
@@ -162,7 +163,7 @@ class is_broken_json(_Dialected):
     }
 
 
-class removed_keys(_Dialected):
+class removed_keys(Dialected):
     """`"key":null` for each top-level key of object {0} that object {1} lacks, by commas; '' for none."""
 
     type = sa.String()
@@ -212,3 +213,33 @@ def _partitioned(statement: sa.schema.CreateTable, compiler: Any, **options: Any
     # they stand between the columns and the table's options
     columns, end, table_options = compiler.visit_create_table(statement, **options).rpartition("\n)")
     return f"{columns}{end}{clauses}{table_options}"
+
+
+class integer_of_text(Dialected):
+    """A text as a whole number, NULL when it is none."""
+
+    type = sa.BigInteger()
+    templates: ClassVar[dict[str, str]] = {
+        "duckdb": "TRY_CAST({0} AS BIGINT)",
+        "bigquery": "SAFE_CAST({0} AS INT64)",
+    }
+
+
+class timestamp_of_text(Dialected):
+    """A moment in ISO 8601 with its zone as a UTC timestamp, NULL when it is none."""
+
+    type = UtcTimestamp()
+    templates: ClassVar[dict[str, str]] = {
+        "duckdb": "TRY_CAST({0} AS TIMESTAMP)",
+        "bigquery": "SAFE_CAST({0} AS TIMESTAMP)",
+    }
+
+
+class timestamp_of_seconds(Dialected):
+    """Whole seconds since 1970 as a UTC timestamp."""
+
+    type = UtcTimestamp()
+    templates: ClassVar[dict[str, str]] = {
+        "duckdb": "make_timestamp({0} * 1000000)",
+        "bigquery": "TIMESTAMP_SECONDS({0})",
+    }

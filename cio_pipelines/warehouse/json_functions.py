@@ -1,0 +1,67 @@
+"""As `functions.py`, for what reads JSON texts."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import sqlalchemy as sa
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
+
+from cio_pipelines.warehouse.functions import Dialected
+
+
+class is_json(Dialected):
+    """Whether a text is JSON."""
+
+    type = sa.Boolean()
+    templates: ClassVar[dict[str, str]] = {
+        "duckdb": "json_valid({0})",
+        "bigquery": "(SAFE.PARSE_JSON({0}, wide_number_mode => 'round') IS NOT NULL)",
+    }
+
+
+class is_json_object(Dialected):
+    """Whether a text, which is JSON, is an object."""
+
+    type = sa.Boolean()
+    templates: ClassVar[dict[str, str]] = {
+        "duckdb": "(json_type({0}) = 'OBJECT')",
+        "bigquery": "(JSON_TYPE(PARSE_JSON({0}, wide_number_mode => 'round')) = 'object')",
+    }
+
+
+class json_texts(FunctionElement[Any]):
+    """Members of a JSON text as an array of texts, read in one go; NULL for what is absent or null.
+
+    Args:
+        text: the JSON; an error when it is none.
+        paths: dotted names from the root, such as `data.identifiers.id`; written into the SQL as they are.
+    """
+
+    type = sa.types.NULLTYPE
+    inherit_cache = False
+
+    def __init__(self, text: sa.ColumnElement[Any], *paths: str) -> None:
+        super().__init__(text)
+        self.paths = paths
+
+
+@compiles(json_texts, "duckdb")
+def _json_texts_duckdb(element: json_texts, compiler: Any, **options: Any) -> str:
+    paths = ", ".join(f"'$.{path}'" for path in element.paths)
+    return f"json_extract_string({compiler.process(element.clauses, **options)}, [{paths}])"
+
+
+@compiles(json_texts, "bigquery")
+def _json_texts_bigquery(element: json_texts, compiler: Any, **options: Any) -> str:
+    text = compiler.process(element.clauses, **options)
+    values = ", ".join(f"JSON_VALUE({text}, '$.{path}')" for path in element.paths)
+    return f"[{values}]"
+
+
+class text_at(Dialected):
+    """Member number {1}, counted from 1 and written as a literal, of an array of texts."""
+
+    type = sa.String()
+    templates: ClassVar[dict[str, str]] = {"duckdb": "{0}[{1}]", "bigquery": "{0}[ORDINAL({1})]"}
