@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import NamedTuple
+
+import pyarrow as pa
 import sqlalchemy as sa
 
 from cio_pipelines.warehouse import WarehouseConnection
@@ -9,6 +14,16 @@ from cio_pipelines.warehouse.functions import UtcTimestamp
 from cio_pipelines.warehouse.migrations import Migration, creation_of, migrate, version_table
 
 SCHEMA = "customerio"
+
+WEBHOOKS, EXPORTS = "webhooks", "exports"
+"""Where an object comes from."""
+
+LOADED, FAILED = "loaded", "failed"
+
+MAX_ATTEMPTS = 10
+"""How often a run that loads only what is new tries an object; ten tries take four hours and more."""
+
+_FIRST_WAIT = 30.0
 
 metadata = sa.MetaData(schema=SCHEMA)
 
@@ -42,3 +57,66 @@ _MIGRATIONS: tuple[Migration, ...] = (creation_of(landed_files),)
 def prepare_manifest(connection: WarehouseConnection) -> None:
     """Create the manifest, or bring that of an older release up to date. Raises StateVersionError."""
     migrate(connection, _versions, _MIGRATIONS)
+
+
+_ARROW = pa.schema(
+    [
+        *((name, pa.string()) for name in ("path", "source", "dataset", "status", "checksum")),
+        *((name, pa.int64()) for name in ("bytes", "rows", "inserted", "repeated", "quarantined")),
+        *((name, pa.string()) for name in ("reason", "run_id")),
+        ("received_date", pa.date32()),
+        ("attempts", pa.int32()),
+        ("loaded_at", pa.timestamp("us")),
+    ]
+)
+
+
+class Entry(NamedTuple):
+    """A row of `landed_files`, member by member; the columns there say what each of them is."""
+
+    path: str
+    source: str
+    dataset: str
+    received_date: date | None
+    status: str
+    bytes: int
+    checksum: str | None
+    rows: int | None
+    inserted: int | None
+    repeated: int | None
+    quarantined: int | None
+    attempts: int
+    reason: str | None
+    run_id: str
+    loaded_at: datetime
+
+    def is_due(self, now: datetime) -> bool:
+        """Whether an object that failed shall be tried now; each wait is twice the one before."""
+        wait = timedelta(seconds=_FIRST_WAIT * 2 ** (self.attempts - 1))
+        return self.is_unsettled and now >= self.loaded_at + wait
+
+    @property
+    def is_unsettled(self) -> bool:
+        """Whether it failed and shall be tried again without anybody asking for it."""
+        return self.status == FAILED and self.attempts < MAX_ATTEMPTS
+
+
+def entries_of(connection: WarehouseConnection, *conditions: sa.ColumnElement[bool]) -> dict[str, Entry]:
+    """Entries by path, of the objects for which all conditions hold."""
+    rows = connection.rows(sa.select(landed_files).where(*conditions))
+    return {row.path: Entry(*row) for row in rows}
+
+
+def record(connection: WarehouseConnection, entries: Sequence[Entry]) -> None:
+    """Put entries in the place of those that the manifest has of the same objects."""
+    if not entries:
+        return
+    with connection.transaction():
+        paths = [entry.path for entry in entries]
+        connection.execute(landed_files.delete().where(landed_files.c.path.in_(paths)))
+        rows = pa.Table.from_pylist([_row(entry) for entry in entries], schema=_ARROW)
+        connection.append(landed_files, rows)
+
+
+def _row(entry: Entry) -> Mapping[str, object]:
+    return entry._asdict() | {"loaded_at": entry.loaded_at.astimezone(UTC).replace(tzinfo=None)}

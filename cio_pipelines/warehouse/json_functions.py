@@ -22,20 +22,22 @@ class is_json(Dialected):
 
 
 class is_json_object(Dialected):
-    """Whether a text, which is JSON, is an object."""
+    """Whether a text is a JSON object."""
 
     type = sa.Boolean()
     templates: ClassVar[dict[str, str]] = {
-        "duckdb": "(json_type({0}) = 'OBJECT')",
-        "bigquery": "(JSON_TYPE(PARSE_JSON({0}, wide_number_mode => 'round')) = 'object')",
+        "duckdb": "coalesce(TRY(json_type({0})) = 'OBJECT', FALSE)",
+        "bigquery": "IFNULL(JSON_TYPE(SAFE.PARSE_JSON({0}, wide_number_mode => 'round')) = 'object', FALSE)",
     }
 
 
 class json_texts(FunctionElement[Any]):
     """Members of a JSON text as an array of texts, read in one go; NULL for what is absent or null.
 
+    Of a text that is no JSON the array or all its members are NULL.
+
     Args:
-        text: the JSON; an error when it is none.
+        text: the JSON.
         paths: dotted names from the root, such as `data.identifiers.id`; written into the SQL as they are.
     """
 
@@ -50,7 +52,7 @@ class json_texts(FunctionElement[Any]):
 @compiles(json_texts, "duckdb")
 def _json_texts_duckdb(element: json_texts, compiler: Any, **options: Any) -> str:
     paths = ", ".join(f"'$.{path}'" for path in element.paths)
-    return f"json_extract_string({compiler.process(element.clauses, **options)}, [{paths}])"
+    return f"TRY(json_extract_string({compiler.process(element.clauses, **options)}, [{paths}]))"
 
 
 @compiles(json_texts, "bigquery")

@@ -1,0 +1,47 @@
+"""The landed objects of events, by UTC day of receipt."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date
+
+from cio_pipelines.landing import LandedObject, LandingZone
+from cio_pipelines.webhooks.layout import PREFIX, place_of
+
+_TYPE, _DAY = "object_type=", "received="
+
+
+class Landed:
+    """A look at a zone: which folders it has is asked once, the objects in them each time."""
+
+    def __init__(self, zone: LandingZone) -> None:
+        """Raises LandingUnavailable."""
+        self._zone = zone
+        self._folders: dict[date, list[str]] = {}
+        for kind in zone.folders(PREFIX):
+            if not kind.startswith(_TYPE):
+                continue
+            for name in zone.folders(f"{PREFIX}/{kind}"):
+                day = _day(name)
+                if day is not None:
+                    self._folders.setdefault(day, []).append(f"{PREFIX}/{kind}/{name}")
+
+    @property
+    def days(self) -> list[date]:
+        """Days of which there may be objects, oldest first."""
+        return sorted(self._folders)
+
+    def objects(self, days: Iterable[date]) -> list[LandedObject]:
+        """The objects of some days, in the order of their paths. Raises LandingUnavailable."""
+        folders = [folder for day in days for folder in self._folders.get(day, [])]
+        found = [item for folder in folders for item in self._zone.objects(folder)]
+        return sorted(item for item in found if place_of(item.path) is not None)
+
+
+def _day(folder: str) -> date | None:
+    if not folder.startswith(_DAY):
+        return None
+    try:
+        return date.fromisoformat(folder.removeprefix(_DAY))
+    except ValueError:
+        return None

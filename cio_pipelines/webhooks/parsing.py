@@ -1,0 +1,202 @@
+"""From landed lines to events, set-based: the statements of a load, and the tables they pass rows through."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from cio_pipelines.warehouse import functions as fn
+from cio_pipelines.warehouse import json_functions as js
+from cio_pipelines.warehouse.functions import UtcTimestamp
+from cio_pipelines.webhooks.tables import webhook_events, webhook_quarantine
+
+Column = sa.ColumnElement[Any]
+
+_LATEST_SECOND = 253_402_300_799
+"""9999-12-31T23:59:59Z; a present time in milliseconds is beyond it."""
+
+_PATHS = {
+    "event_id": "event_id",
+    "object_type": "object_type",
+    "metric": "metric",
+    "timestamp": "timestamp",
+    "id": "data.identifiers.id",
+    "customer_id": "data.customer_id",
+    "cio_id": "data.identifiers.cio_id",
+    "delivery_id": "data.delivery_id",
+    "transactional_message_id": "data.transactional_message_id",
+    "journey_id": "data.journey_id",
+}
+_NUMBERS = ("campaign_id", "action_id", "broadcast_id", "trigger_id", "newsletter_id", "content_id")
+_DEMANDED = ("event_id", "object_type", "metric")
+_MEMBERS = [*_PATHS.values(), *(f"data.{name}" for name in _NUMBERS)]
+
+_temporary = sa.MetaData()
+
+landed_lines = sa.Table(
+    "landed_lines",
+    _temporary,
+    sa.Column("file", sa.String),
+    sa.Column("line", sa.BigInteger),
+    sa.Column("text", sa.String),
+    sa.Column("fault", sa.String),
+    prefixes=["TEMPORARY"],
+)
+
+parsed_lines = sa.Table(
+    "parsed_lines",
+    _temporary,
+    sa.Column("file", sa.String),
+    sa.Column("line", sa.BigInteger),
+    # why the line is no event, and the line itself; NULL for one that is
+    sa.Column("reason", sa.String),
+    sa.Column("text", sa.String),
+    sa.Column("received_at", UtcTimestamp),
+    sa.Column("event", sa.String),
+    sa.Column("seconds", sa.BigInteger),
+    *(sa.Column(name, sa.String) for name in _PATHS if name != "timestamp"),
+    *(sa.Column(name, sa.BigInteger) for name in _NUMBERS),
+    prefixes=["TEMPORARY"],
+)
+
+new_events = sa.Table(
+    "new_events",
+    _temporary,
+    *(sa.Column(c.name, c.type) for c in webhook_events.columns if c.name not in ("loaded_at", "run_id")),
+    prefixes=["TEMPORARY"],
+)
+
+
+def parse() -> sa.Insert:
+    """Lines, each read once, into `parsed_lines`, with the reason of those that are no event."""
+    lines = landed_lines
+    members = js.json_texts(lines.c.text, "received_at", "body")
+    outer = sa.select(lines, members.label("members")).cte("outer_json")
+    body = js.text_at(outer.c.members, sa.literal_column("2")).label("event")
+    bodies = sa.select(outer, body).cte("bodies")
+    found = sa.select(bodies, js.json_texts(bodies.c.event, *_MEMBERS).label("found")).cte("found_members")
+
+    def member(position: int) -> Column:
+        return js.text_at(found.c.found, sa.literal_column(str(position + 1)))
+
+    texts: dict[str, Column] = {
+        name: sa.func.nullif(member(position), "") for position, name in enumerate(_PATHS)
+    }
+    numbers = {
+        name: fn.integer_of_text(member(len(_PATHS) + position)) for position, name in enumerate(_NUMBERS)
+    }
+    received_at = fn.timestamp_of_text(js.text_at(found.c.members, sa.literal_column("1")))
+    seconds = fn.integer_of_text(texts.pop("timestamp"))
+    # the costly questions are only asked of lines in which nothing was found
+    reason = sa.case(
+        (found.c.fault.is_not(None), found.c.fault),
+        (sa.and_(found.c.event.is_(None), sa.not_(js.is_json(found.c.text))), "the line is not JSON"),
+        (found.c.event.is_(None), "the line has no body"),
+        (received_at.is_(None), "the line has no received_at"),
+        (
+            sa.and_(texts["event_id"].is_(None), sa.not_(js.is_json_object(found.c.event))),
+            "the body is not a JSON object",
+        ),
+        *((texts[name].is_(None), f"the event has no {name}") for name in _DEMANDED),
+        (seconds.is_(None), "the event has no timestamp in whole seconds"),
+        (sa.not_(seconds.between(0, _LATEST_SECOND)), "the event's timestamp is not in seconds since 1970"),
+    )
+    values: dict[str, Column] = {
+        "file": found.c.file,
+        "line": found.c.line,
+        "text": sa.case((reason.is_not(None), found.c.text)),
+        "reason": reason,
+        "received_at": received_at,
+        "event": found.c.event,
+        "seconds": seconds,
+        **texts,
+        **numbers,
+    }
+    return parsed_lines.insert().from_select(list(values), sa.select(*values.values()))
+
+
+def find_new() -> sa.Insert:
+    """Events that the table has not, into `new_events`; of several lines of one event the first received."""
+    lines = parsed_lines
+    order = [lines.c.received_at, lines.c.file, lines.c.line]
+    place = sa.func.row_number().over(partition_by=lines.c.event_id, order_by=order)
+    known = sa.select(webhook_events.c.event_id).where(webhook_events.c.event_id == lines.c.event_id)
+    first = (
+        sa.select(lines, place.label("place"))
+        .where(lines.c.reason.is_(None), sa.not_(known.exists()))
+        .cte("first_lines")
+    )
+    at = fn.timestamp_of_seconds(first.c.seconds)
+    values: dict[str, Column] = {
+        "event_at": at,
+        "event_date": sa.cast(at, sa.Date),
+        "person_id": sa.func.coalesce(first.c.id, first.c.customer_id),
+    }
+    values |= {c.name: first.c[c.name] for c in new_events.columns if c.name not in values}
+    return new_events.insert().from_select(
+        list(values), sa.select(*values.values()).where(first.c.place == 1)
+    )
+
+
+def insert_new(run_id: str, loaded_at: Any) -> sa.Insert:
+    """`new_events` into the table of events."""
+    names = [column.name for column in new_events.columns]
+    rows = sa.select(new_events, sa.literal(loaded_at, UtcTimestamp), sa.literal(run_id))
+    return webhook_events.insert().from_select([*names, "loaded_at", "run_id"], rows)
+
+
+def forget_quarantined(files: Sequence[str]) -> sa.Delete:
+    """What was quarantined of files when they were read before."""
+    return webhook_quarantine.delete().where(webhook_quarantine.c.file.in_(files))
+
+
+def quarantine(run_id: str, at: Any) -> sa.Insert:
+    """Lines that are no event into the quarantine."""
+    lines = parsed_lines
+    rows = sa.select(
+        lines.c.file,
+        lines.c.line,
+        lines.c.reason,
+        lines.c.text,
+        sa.literal(run_id),
+        sa.literal(at, UtcTimestamp),
+    ).where(lines.c.reason.is_not(None))
+    names = ["file", "line", "reason", "text", "run_id", "quarantined_at"]
+    return webhook_quarantine.insert().from_select(names, rows)
+
+
+def counts() -> sa.Select[Any]:
+    """By file: `rows`, `quarantined`, and `inserted` of this load."""
+    lines = parsed_lines
+    inserted = (
+        sa.select(new_events.c.file, sa.func.count().label("inserted")).group_by(new_events.c.file).subquery()
+    )
+    read = (
+        sa.select(
+            lines.c.file,
+            sa.func.count().label("rows"),
+            sa.func.count(lines.c.reason).label("quarantined"),
+        )
+        .group_by(lines.c.file)
+        .subquery()
+    )
+    new = sa.func.coalesce(inserted.c.inserted, 0).label("inserted")
+    joined = read.outerjoin(inserted, read.c.file == inserted.c.file)
+    return sa.select(read.c.file, read.c.rows, read.c.quarantined, new).select_from(joined)
+
+
+def reasons() -> sa.Select[Any]:
+    """`lines` by `reason` of those that are no event."""
+    reason = parsed_lines.c.reason
+    return sa.select(reason, sa.func.count().label("lines")).where(reason.is_not(None)).group_by(reason)
+
+
+def present(files: Sequence[str]) -> sa.Select[Any]:
+    """By file: how many events of the table came in it first."""
+    return (
+        sa.select(webhook_events.c.file, sa.func.count().label("inserted"))
+        .where(webhook_events.c.file.in_(files))
+        .group_by(webhook_events.c.file)
+    )
