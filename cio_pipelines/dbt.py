@@ -112,13 +112,13 @@ def _is_current(project: DbtProject) -> bool:
         return False
     parsed = project.manifest_path.stat().st_mtime_ns
     # folders too: a deleted file leaves its trace only there
-    parts = [project.project_dir / "models", project.project_dir / "macros"]
+    parts = [project.project_dir / name for name in ("models", "macros", "snapshots")]
     files = [
         *project.project_dir.glob("*.yml"),
         *parts,
         *(path for part in parts for path in part.rglob("*")),
     ]
-    return all(path.stat().st_mtime_ns < parsed for path in files)
+    return all(path.stat().st_mtime_ns < parsed for path in files if path.exists())
 
 
 def _parse(project: DbtProject) -> None:
@@ -224,11 +224,20 @@ def test_description(test: Mapping[str, Any]) -> str:
     return f"`{test.get('column_name') or 'the table'}` {rule}."
 
 
+def foreign_sources(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """Sources by unique id, without those that this project fills itself: they have assets of their own."""
+    return {
+        unique_id: source
+        for unique_id, source in manifest["sources"].items()
+        if not source["config"]["meta"].get("made_here")
+    }
+
+
 def source_specs(project: DbtProject) -> list[dg.AssetSpec]:
-    """The application's tables as assets that others make: described, owned, with their columns."""
+    """Tables that others make, as assets: described, owned, with their columns."""
     manifest, translator = load_manifest(project), DbtTranslator()
     specs: list[dg.AssetSpec] = []
-    for unique_id in manifest["sources"]:
+    for unique_id in foreign_sources(manifest):
         spec = translator.get_asset_spec(manifest, unique_id, project)
         specs.append(
             dg.AssetSpec(

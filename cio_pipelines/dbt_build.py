@@ -11,17 +11,19 @@ import io
 import json
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TextIO
 
 import dagster as dg
 
-from cio_pipelines.dbt import DbtResource
+from cio_pipelines.dbt import DbtResource, DbtTranslator
 from cio_pipelines.dbt_tables import missing_sources, table_metadata
 from cio_pipelines.settings import SettingsError
 from cio_pipelines.warehouse import WarehouseError
+from cio_pipelines.webhooks.tables import prepare_webhooks
 
 BuildEvent = dg.MaterializeResult[Any] | dg.AssetCheckResult | dg.AssetObservation
 
@@ -51,7 +53,7 @@ def build(
         dagster.Failure: a source table or column is missing, a model could not be built, or a test of
             severity error failed. The message names each of them and quotes no row.
     """
-    _demand_sources(dbt, manifest)
+    _demand_sources(dbt, _sources_of(context.selected_asset_keys, manifest))
     with TemporaryDirectory(prefix="dbt-") as folder:
         invocation = dbt.cli(BUILD, context=context, target_path=Path(folder), raise_on_error=False)
         with contextlib.redirect_stdout(_WithoutValues(sys.stdout)):
@@ -75,10 +77,26 @@ def without_values(message: str) -> str:
     return _MAY_QUOTE_A_VALUE.sub(cut, message)
 
 
-def _demand_sources(dbt: DbtResource, manifest: Mapping[str, Any]) -> None:
+def _sources_of(selected: AbstractSet[dg.AssetKey], manifest: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The sources that a selection of models is made from, however far back."""
+    key_of, nodes = DbtTranslator().get_asset_key, manifest["nodes"]
+    made = {name: node for name, node in nodes.items() if node["resource_type"] in ("model", "snapshot")}
+    pending = [name for name, node in made.items() if key_of(node) in selected]
+    seen = set(pending)
+    while pending:
+        parents = set(manifest["parent_map"][pending.pop()]) - seen
+        seen |= parents
+        pending += [parent for parent in parents if parent in nodes]
+    return [source for unique_id, source in manifest["sources"].items() if unique_id in seen]
+
+
+def _demand_sources(dbt: DbtResource, sources: Sequence[Mapping[str, Any]]) -> None:
     try:
         warehouse = dbt.warehouse()
-        missing = missing_sources(warehouse, manifest)
+        with warehouse.session(), warehouse.connect() as connection:
+            # nothing was reported yet: an empty table, not a missing one
+            prepare_webhooks(connection)
+            missing = missing_sources(warehouse, sources)
     except (SettingsError, WarehouseError) as error:
         raise dg.Failure(description=str(error), allow_retries=False) from None
     if missing:

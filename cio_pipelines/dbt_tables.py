@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -17,10 +17,12 @@ from cio_pipelines.warehouse import Warehouse
 log = logging.getLogger(__name__)
 
 
-def missing_sources(warehouse: Warehouse, manifest: Mapping[str, Any]) -> list[str]:
-    """Tables, and columns of tables that are there, that the dbt project reads and the warehouse has not.
+def missing_sources(warehouse: Warehouse, sources: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Tables, and columns of tables that are there, that dbt reads and the warehouse has not.
 
-    Columns that the project marks as `optional` are never missing.
+    Args:
+        warehouse: the database.
+        sources: of dbt's manifest. Columns that the project marks as `optional` are never missing.
 
     Returns:
         Names such as `app.orders` or `app.users.plan`, in the project's order.
@@ -30,7 +32,7 @@ def missing_sources(warehouse: Warehouse, manifest: Mapping[str, Any]) -> list[s
     """
     missing: list[str] = []
     with warehouse.session():
-        for source in manifest["sources"].values():
+        for source in sources:
             table = f"{source['schema']}.{source['identifier']}"
             found = {name.lower() for name in warehouse.columns(source["schema"], source["identifier"])}
             if not found:

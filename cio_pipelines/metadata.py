@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
+import sqlalchemy as sa
 
 from cio_pipelines.sync.guards import Verdict
 from cio_pipelines.sync.reports import Extraction, Outcomes, Plan, PushReport, Refusals
@@ -21,6 +22,15 @@ def of_columns(mart: dg.AssetKey, attributes: Mapping[str, str]) -> Metadata:
         "dagster/column_schema": dg.TableSchema(columns),
         "dagster/column_lineage": dg.TableColumnLineage(deps),
     }
+
+
+def of_table(table: sa.Table) -> Metadata:
+    """Name, columns and their descriptions of a table of our own."""
+    columns = [
+        dg.TableColumn(column.name, column.type.__visit_name__.lower(), column.comment)
+        for column in table.columns
+    ]
+    return {"dagster/table_name": table.fullname, "dagster/column_schema": dg.TableSchema(columns)}
 
 
 def of_extraction(extraction: Extraction) -> Metadata:
@@ -172,7 +182,7 @@ def materialized(
 def counts_table(counts: Mapping[str, int], name: str) -> dg.TableMetadataValue:
     """A mapping of counts as a table, the largest first."""
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    return _table(
+    return table(
         [{name: str(key), "count": int(count)} for key, count in ordered], {name: "string", "count": "int"}
     )
 
@@ -184,9 +194,10 @@ def refusals_table(refusals: Iterable[Refusals]) -> dg.TableMetadataValue:
         for r in refusals
     ]
     kinds = {"refused_by": "string", "field": "string", "reason": "string", "people": "int"}
-    return _table(records, kinds)
+    return table(records, kinds)
 
 
-def _table(records: list[dict[str, Any]], columns: Mapping[str, str]) -> dg.TableMetadataValue:
+def table(records: list[dict[str, Any]], columns: Mapping[str, str]) -> dg.TableMetadataValue:
+    """Records as a table; `columns` gives the type of each of their members."""
     schema = dg.TableSchema([dg.TableColumn(name, kind) for name, kind in columns.items()])
     return dg.MetadataValue.table([dg.TableRecord(record) for record in records], schema=schema)

@@ -1,16 +1,16 @@
-"""Daily partitions over the mart's `updated_at`, in UTC, with the current day."""
+"""Daily partitions in UTC, with the current day: of people by `updated_at`, of events by their receipt."""
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 import dagster as dg
 
 from cio_pipelines.settings import load_settings
 from cio_pipelines.sync.windows import FULL, Window
 
-people_partitions = dg.DailyPartitionsDefinition(
-    # a sync of the running day is the normal case, so the day that has not ended has a partition too
+utc_days = dg.DailyPartitionsDefinition(
+    # work on the running day is the normal case, so the day that has not ended has a partition too
     start_date=load_settings().first_partition,
     end_offset=1,
 )
@@ -18,7 +18,7 @@ people_partitions = dg.DailyPartitionsDefinition(
 
 def partition_of(moment: datetime) -> str:
     """Key of the partition that holds a moment (with a zone)."""
-    return people_partitions.get_partition_key_for_timestamp(moment.timestamp())
+    return utc_days.get_partition_key_for_timestamp(moment.timestamp())
 
 
 def open_partitions(now: datetime, lookback: timedelta) -> list[str]:
@@ -33,3 +33,10 @@ def window_of(context: dg.AssetExecutionContext, *, full: bool) -> Window:
         return FULL
     window = context.partition_time_window
     return Window(window.start, window.end)
+
+
+def days_of(context: dg.AssetExecutionContext) -> list[date]:
+    """The days of a run's partitions, oldest first."""
+    window = context.partition_time_window
+    first = window.start.date()
+    return [first + timedelta(days=number) for number in range((window.end - window.start).days)]

@@ -1,4 +1,7 @@
-"""What assets get from outside: the people sync, made from the environment when a step needs it."""
+"""What assets get from outside, made from the environment when a step needs it.
+
+Resources have no fields on purpose: what a resource is configured with shows in Dagster's UI.
+"""
 
 from __future__ import annotations
 
@@ -8,19 +11,28 @@ from contextlib import contextmanager
 import dagster as dg
 
 from cio_pipelines.customerio import CustomerIOError
+from cio_pipelines.landing import LandingError, LandingZone
 from cio_pipelines.progress import listener
 from cio_pipelines.settings import Settings, SettingsError, load_settings
 from cio_pipelines.sync.engine import PeopleSync
 from cio_pipelines.sync.errors import SyncError
 from cio_pipelines.sync.push import Progress
 from cio_pipelines.warehouse import WarehouseError
+from cio_pipelines.webhooks.audit import EventAudit
+from cio_pipelines.webhooks.load import EventLoad
+
+
+@contextmanager
+def telling_failures() -> Generator[None]:
+    """Turns the library's errors into failures that say what to do and are not retried."""
+    try:
+        yield
+    except (SettingsError, SyncError, WarehouseError, LandingError, CustomerIOError) as error:
+        raise dg.Failure(description=str(error), allow_retries=False) from error
 
 
 class PeopleSyncResource(dg.ConfigurableResource[None]):
-    """The people sync of the workspace that the environment names.
-
-    It has no fields on purpose: what a resource is configured with shows in Dagster's UI.
-    """
+    """The people sync of the workspace that the environment names."""
 
     @property
     def settings(self) -> Settings:
@@ -30,12 +42,35 @@ class PeopleSyncResource(dg.ConfigurableResource[None]):
     @contextmanager
     def engine(self) -> Generator[PeopleSync]:
         """The engine; what it raises becomes a failure that says what to do and is not retried."""
-        try:
+        with telling_failures():
             yield self.settings.people_sync()
-        except (SettingsError, SyncError, WarehouseError, CustomerIOError) as error:
-            raise dg.Failure(description=str(error), allow_retries=False) from error
 
     @property
     def progress(self) -> Progress | None:
         """Who wants to know how a push goes on, if anybody in this process does."""
         return listener()
+
+
+class WebhooksResource(dg.ConfigurableResource[None]):
+    """The landing zone that the environment names, and the load of its events."""
+
+    @property
+    def settings(self) -> Settings:
+        """The settings. Raises SettingsError."""
+        return load_settings()
+
+    def zone(self) -> LandingZone:
+        """The landing zone. Raises SettingsError or LandingUnavailable."""
+        return self.settings.landing_zone()
+
+    @contextmanager
+    def load(self) -> Generator[EventLoad]:
+        """The load; what it raises becomes a failure that says what to do and is not retried."""
+        with telling_failures():
+            yield EventLoad(self.settings.warehouse(), self.zone())
+
+    @contextmanager
+    def audit(self) -> Generator[EventAudit]:
+        """Questions about what was loaded; what they raise becomes such a failure too."""
+        with telling_failures():
+            yield EventAudit(self.settings.warehouse(), self.zone())

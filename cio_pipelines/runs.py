@@ -90,6 +90,19 @@ def dagster_home() -> Path:
     return home
 
 
+def partition_range_tags(first: str, last: str) -> dict[str, str]:
+    """Tags by which one run takes all partitions from `first` to `last`, both included."""
+    return {_RANGE_START: first, _RANGE_END: last}
+
+
+def partition_range_of(tags: Mapping[str, str]) -> tuple[str, str] | None:
+    """The first and the last partition of a run with these tags; None when it has none."""
+    if _RANGE_START in tags:
+        return tags[_RANGE_START], tags[_RANGE_END]
+    key = tags.get("dagster/partition")
+    return None if key is None else (key, key)
+
+
 def run_people_sync(request: Request, definitions: dg.Definitions) -> RunResult:
     """Run the sync's job to its end in this process."""
     home = dagster_home()
@@ -101,7 +114,7 @@ def run_people_sync(request: Request, definitions: dg.Definitions) -> RunResult:
         selection = [key for key in job.asset_layer.executable_asset_keys if key not in push]
     tags = {_OWNER: _this_process()}
     if request.partition_range is not None:
-        tags |= dict(zip((_RANGE_START, _RANGE_END), request.partition_range, strict=True))
+        tags |= partition_range_tags(*request.partition_range)
     with _instance(home) as instance, _dbt_output(shown=request.verbose):
         end_orphans(instance)
         result = job.execute_in_process(

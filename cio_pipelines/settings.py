@@ -91,9 +91,12 @@ class Settings(BaseModel):
     cio_retention_days: Annotated[int, Field(ge=1)] = 30
     cio_partitions_start: date = date(2015, 1, 1)
     cio_lookback_hours: Annotated[float, Field(ge=0)] = 6
+    cio_max_quarantined_share: Share = 0.01
+    cio_webhook_silence_hours: Annotated[float, Field(gt=0)] = 24
     cio_webhook_max_bytes: Annotated[int, Field(ge=1_000)] = 5_000_000
     cio_webhook_tolerance_seconds: Annotated[int, Field(ge=1)] = 8 * 86_400
     cio_webhook_commit_seconds: Annotated[float, Field(gt=0, le=2)] = 0.05
+    cio_webhook_handlers: str = ""
     cio_sync_cron: str = "*/15 * * * *"
     cio_full_sync_cron: str = "30 3 * * *"
 

@@ -69,12 +69,12 @@ def _warehouse(settings: Settings) -> Finding:
 
 
 def _source(settings: Settings) -> Finding:
-    from cio_pipelines.dbt import dbt_project, load_manifest
+    from cio_pipelines.dbt import dbt_project, foreign_sources, load_manifest
     from cio_pipelines.dbt_tables import missing_sources
 
     warehouse = settings.warehouse()
     manifest = load_manifest(dbt_project())
-    missing = missing_sources(warehouse, manifest)
+    missing = missing_sources(warehouse, foreign_sources(manifest).values())
     if missing:
         return Finding(
             "source contract",

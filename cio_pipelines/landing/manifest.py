@@ -101,8 +101,22 @@ class Entry(NamedTuple):
         return self.status == FAILED and self.attempts < MAX_ATTEMPTS
 
 
-def entries_of(connection: WarehouseConnection, *conditions: sa.ColumnElement[bool]) -> dict[str, Entry]:
-    """Entries by path, of the objects for which all conditions hold."""
+def entries_of(
+    connection: WarehouseConnection, source: str, days: Sequence[date] | None = None
+) -> dict[str, Entry]:
+    """Entries by path.
+
+    Args:
+        connection: to a warehouse whose manifest is prepared.
+        source: WEBHOOKS or EXPORTS.
+        days: days of receipt, sorted; None for objects of any day or none. All between the first and the
+            last are taken.
+    """
+    conditions = [landed_files.c.source == source]
+    if days is not None:
+        if not days:
+            return {}
+        conditions.append(landed_files.c.received_date.between(days[0], days[-1]))
     rows = connection.rows(sa.select(landed_files).where(*conditions))
     return {row.path: Entry(*row) for row in rows}
 

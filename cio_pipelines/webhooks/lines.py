@@ -6,7 +6,7 @@ import gzip
 import io
 import zlib
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -73,10 +73,11 @@ def _cut(path: str, piece: bytes, before: int) -> tuple[pa.Table, int]:
         fault = pa.nulls(len(ends), pa.string())
     except pa.ArrowInvalid:
         text, fault = _with_faults(raw)
+    # one text for all rows, not one each
+    files: Any = cast("Any", pa.DictionaryArray).from_arrays(np.zeros(len(ends), np.int32), pa.array([path]))
     table = pa.table(
         {
-            # one text for all rows, not one each
-            "file": pa.DictionaryArray.from_arrays(np.zeros(len(ends), np.int32), pa.array([path])),
+            "file": files,
             "line": pa.array(np.arange(before + 1, before + 1 + len(ends))),
             "text": text,
             "fault": fault,

@@ -28,7 +28,6 @@ from cio_pipelines.landing.manifest import (
     WEBHOOKS,
     Entry,
     entries_of,
-    landed_files,
     record,
 )
 from cio_pipelines.warehouse import Warehouse, WarehouseConnection
@@ -36,7 +35,7 @@ from cio_pipelines.webhooks import parsing
 from cio_pipelines.webhooks.layout import Place, place_of
 from cio_pipelines.webhooks.lines import read_lines
 from cio_pipelines.webhooks.objects import Landed
-from cio_pipelines.webhooks.reports import Counts, FailedFile, LoadReport, Unloaded
+from cio_pipelines.webhooks.reports import Counts, FailedFile, LoadReport
 from cio_pipelines.webhooks.tables import prepare_webhooks
 
 PORTION_BYTES = 64_000_000
@@ -87,7 +86,7 @@ class EventLoad:
         objects = Landed(self._zone).objects(wanted)
         with self._warehouse.session(), self._warehouse.connect() as connection:
             prepare_webhooks(connection)
-            known = entries_of(connection, *_of_days(wanted)) if wanted else {}
+            known = entries_of(connection, WEBHOOKS, wanted)
             now = datetime.now(UTC)
             pending = [item for item in objects if not only_new or _is_due(known.get(item.path), now)]
             load = _Load(connection, run_id, known, again=not only_new)
@@ -103,20 +102,6 @@ class EventLoad:
             quarantined=dict(load.reasons),
             unsettled=sum(entry.is_unsettled for entry in (*failed.values(), *left)),
             seconds=time.monotonic() - started,
-        )
-
-    def unloaded(self, days: Iterable[date]) -> Unloaded:
-        """Compare the zone with the manifest. Raises LandingUnavailable or WarehouseError."""
-        wanted = sorted(set(days))
-        objects = Landed(self._zone).objects(wanted)
-        with self._warehouse.connect() as connection:
-            prepare_webhooks(connection)
-            known = entries_of(connection, *_of_days(wanted)) if wanted else {}
-        failed = {e.path: e.reason or "" for e in known.values() if e.status == FAILED}
-        return Unloaded(
-            files=len(objects),
-            unread=tuple(item.path for item in objects if item.path not in known),
-            failed={item.path: failed[item.path] for item in objects if item.path in failed},
         )
 
     def _portions(
@@ -235,11 +220,3 @@ class _Load:
 
 def _is_due(entry: Entry | None, now: datetime) -> bool:
     return entry is None or entry.is_due(now)
-
-
-def _of_days(days: Sequence[date]) -> tuple[sa.ColumnElement[bool], ...]:
-    return (
-        landed_files.c.source == WEBHOOKS,
-        landed_files.c.received_date >= days[0],
-        landed_files.c.received_date <= days[-1],
-    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import date
 
 from cio_pipelines.landing import LandedObject, LandingZone
@@ -33,9 +33,16 @@ class Landed:
 
     def objects(self, days: Iterable[date]) -> list[LandedObject]:
         """The objects of some days, in the order of their paths. Raises LandingUnavailable."""
-        folders = [folder for day in days for folder in self._folders.get(day, [])]
-        found = [item for folder in folders for item in self._zone.objects(folder)]
-        return sorted(item for item in found if place_of(item.path) is not None)
+        return sorted(item for item in self._all(days) if place_of(item.path) is not None)
+
+    def foreign(self, days: Iterable[date]) -> list[str]:
+        """Paths of what lies in the folders of some days and is no object of events."""
+        return sorted(item.path for item in self._all(days) if place_of(item.path) is None)
+
+    def _all(self, days: Iterable[date]) -> Iterator[LandedObject]:
+        for day in days:
+            for folder in self._folders.get(day, []):
+                yield from self._zone.objects(folder)
 
 
 def _day(folder: str) -> date | None:

@@ -62,8 +62,21 @@ class LoadReport:
 
 @dataclass(frozen=True, slots=True)
 class Unloaded:
-    """Landed objects that the warehouse has not: never read, or failed (path → reason)."""
+    """Landed objects that the warehouse has not: never read, failed (path → reason), or no object of events.
+
+    `files` is how many objects of events there are.
+    """
 
     files: int
     unread: tuple[str, ...]
     failed: Mapping[str, str]
+    foreign: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Strangers:
+    """Deliveries, those to people whom the warehouse does not know, and those that name nobody."""
+
+    deliveries: int
+    unknown: int
+    unnamed: int

@@ -5,7 +5,7 @@ from datetime import timedelta
 import dagster as dg
 
 from cio_pipelines import metadata, pools
-from cio_pipelines.partitions import people_partitions, window_of
+from cio_pipelines.partitions import utc_days, window_of
 from cio_pipelines.resources import PeopleSyncResource
 from cio_pipelines.sync.guards import Approvals
 
@@ -39,7 +39,7 @@ class EraseConfig(dg.Config):
 @dg.asset(
     key=["customerio", "changed_users"],
     deps=[MART],
-    partitions_def=people_partitions,
+    partitions_def=utc_days,
     backfill_policy=dg.BackfillPolicy.single_run(),
     group_name=GROUP,
     owners=OWNERS,
@@ -59,7 +59,7 @@ def changed_users(
 @dg.asset(
     key=["customerio", "profile_diff"],
     deps=[changed_users],
-    partitions_def=people_partitions,
+    partitions_def=utc_days,
     backfill_policy=dg.BackfillPolicy.single_run(),
     check_specs=[
         dg.AssetCheckSpec(
@@ -115,7 +115,7 @@ def profile_diff(
 @dg.asset(
     key=["customerio", "identified_profiles"],
     deps=[profile_diff],
-    partitions_def=people_partitions,
+    partitions_def=utc_days,
     backfill_policy=dg.BackfillPolicy.single_run(),
     pool=pools.PEOPLE,
     # with a plan the lease is held: an erasure in the same run waits until the plan is carried out

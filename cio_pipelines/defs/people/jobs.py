@@ -5,7 +5,7 @@ from datetime import timedelta
 import dagster as dg
 
 from cio_pipelines.defs.people.assets import erased_profiles, identified_profiles
-from cio_pipelines.partitions import open_partitions, partition_of, people_partitions
+from cio_pipelines.partitions import open_partitions, partition_of, utc_days
 from cio_pipelines.runs import FULL_RUN_CONFIG
 from cio_pipelines.settings import load_settings
 
@@ -15,7 +15,7 @@ _pushed = dg.AssetSelection.assets(identified_profiles).upstream()
 sync_people = dg.define_asset_job(
     "sync_people",
     selection=_pushed,
-    partitions_def=people_partitions,
+    partitions_def=utc_days,
     executor_def=dg.in_process_executor,
     description="Build the mart and bring Customer.io in step with the days of the run's partitions.",
 )
@@ -23,7 +23,7 @@ sync_people = dg.define_asset_job(
 sync_people_fully = dg.define_asset_job(
     "sync_people_fully",
     selection=_pushed | dg.AssetSelection.assets(erased_profiles),
-    partitions_def=people_partitions,
+    partitions_def=utc_days,
     executor_def=dg.in_process_executor,
     config=FULL_RUN_CONFIG,
     description="Build the mart, compare all of it with the snapshot, and erase people with a tombstone.",
