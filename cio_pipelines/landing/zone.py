@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
+from uuid import uuid4
 
 import fsspec  # pyright: ignore[reportMissingTypeStubs]
 
@@ -59,11 +60,17 @@ class LandingZone:
             ObjectExists: there is one of that name.
             LandingUnavailable: it could not be written; there is no trace of it under that name.
         """
-        with self._translated(f"written to ({path})"):
-            if self._local is not None:
-                _write_durably(self._local / path, data)
-                return
-            self._fs.pipe_file(self._absolute(path), data, mode="create")
+        try:
+            with self._translated(f"written to ({path})"):
+                if self._local is not None:
+                    _write_durably(self._local / path, data)
+                else:
+                    self._create(path, data)
+        except _NameTaken:
+            raise ObjectExists(
+                f"The landing zone {self.url} has an object {path} already.",
+                "Objects are never changed: give the new one another name.",
+            ) from None
 
     def read(self, path: str) -> bytes:
         """The bytes of an object. Raises LandingUnavailable."""
@@ -100,6 +107,12 @@ class LandingZone:
             trial.touch()
             trial.unlink(missing_ok=True)
 
+    def _create(self, path: str, data: bytes) -> None:
+        try:
+            self._fs.pipe_file(self._absolute(path), data, mode="create")
+        except FileExistsError:
+            raise _NameTaken from None
+
     def _absolute(self, path: str) -> str:
         return f"{self._root.rstrip('/')}/{path.strip('/')}"
 
@@ -114,11 +127,8 @@ class LandingZone:
     def _translated(self, done: str) -> Generator[None]:
         try:
             yield
-        except FileExistsError:
-            raise ObjectExists(
-                f"The landing zone {self.url} has an object of that name already; it cannot be {done}.",
-                "Objects are never changed: give the new one another name.",
-            ) from None
+        except _NameTaken:
+            raise
         except Exception as error:
             # the libraries behind the URLs raise what they like: OSError, HTTP errors, credentials' errors
             raise LandingUnavailable(
@@ -127,16 +137,23 @@ class LandingZone:
             ) from error
 
 
+class _NameTaken(Exception):
+    """There is an object of that name."""
+
+
 def _write_durably(path: Path, data: bytes) -> None:
     """Write beside, flush to the disk, give it its name: a reader sees all of it or nothing."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{_PARTIAL}{path.name}")
+    partial = path.with_name(f"{_PARTIAL}{uuid4().hex}")
     try:
         with partial.open("xb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.link(partial, path)  # unlike a rename it fails when the name is taken
+        try:
+            os.link(partial, path)  # unlike a rename it fails when the name is taken
+        except FileExistsError:
+            raise _NameTaken from None
         _flush_folder(path.parent)
     finally:
         with suppress(FileNotFoundError):
