@@ -7,7 +7,12 @@ from typing import Annotated
 
 import typer
 
-from cio_pipelines.settings import LOCAL, SANDBOX_PORT
+from cio_pipelines.settings import LOCAL, SANDBOX_PORT, SANDBOX_SIGNING_KEY, SERVICE_PORT
+
+_RECEIVER = f"http://127.0.0.1:{SERVICE_PORT}/webhooks/customerio"
+_CLOCK = 60.0
+"""An hour's wait is a minute: a receiver that is started later has its events soon, one that never is costs
+a refused connection now and then."""
 
 
 def sandbox(
@@ -19,6 +24,19 @@ def sandbox(
     memory: Annotated[bool, typer.Option("--memory", help="Keep the state in memory only.")] = False,
     discard: Annotated[bool, typer.Option("--discard", help="Only validate and count.")] = False,
     tls: Annotated[bool, typer.Option("--tls", help="HTTPS, with a certificate made at start.")] = False,
+    webhook_url: Annotated[
+        str,
+        typer.Option(
+            help="Where events are reported, by default to `cio serve`; they wait while nothing is there. "
+            "Empty: they are kept and not sent."
+        ),
+    ] = _RECEIVER,
+    webhook_clock: Annotated[
+        float,
+        typer.Option(
+            help="How much faster the waits between attempts pass: 60 makes Customer.io's hour a minute."
+        ),
+    ] = _CLOCK,
 ) -> None:
     """Run a local Customer.io with a page to look at, for development and tests."""
     from cio_pipelines.sandbox import SandboxOptions, run_sandbox
@@ -32,5 +50,8 @@ def sandbox(
             database=None if memory or discard else database,
             discard=discard,
             tls=tls,
+            webhook_url=webhook_url or None,
+            webhook_signing_key=SANDBOX_SIGNING_KEY,
+            webhook_clock=webhook_clock,
         )
     )

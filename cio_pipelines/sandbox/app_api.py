@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import msgspec
 
+from cio_pipelines.sandbox.consent import UNSUBSCRIBED, is_unsubscribed
 from cio_pipelines.sandbox.http import Answer, Request, errors_app, json_answer, not_found
 from cio_pipelines.sandbox.options import SandboxOptions
 from cio_pipelines.sandbox.records import Activity, Person, as_text, normal
@@ -18,7 +19,6 @@ _IDS_AT_ONCE = 100
 _ACTIVITIES_DEFAULT = 10
 _ACTIVITIES_AT_ONCE = 100
 _ID_DIGITS = 17
-_SUBSCRIBED_NOT = frozenset({"true", "1"})
 
 
 class Throttle:
@@ -69,7 +69,6 @@ def profile(person: Person) -> dict[str, Any]:
     attributes |= {
         name: value for name, value in identifiers.items() if value is not None and name != "email"
     }
-    unsubscribed = as_text(person.attributes.get("unsubscribed", "")).lower() in _SUBSCRIBED_NOT
     return {
         "id": person.id or "",
         "identifiers": identifiers,
@@ -78,7 +77,7 @@ def profile(person: Person) -> dict[str, Any]:
             "cio_id": person.created_at,
             **{name: person.set_at.get(name, person.created_at) for name in person.attributes},
         },
-        "unsubscribed": unsubscribed,
+        "unsubscribed": is_unsubscribed(person.attributes.get(UNSUBSCRIBED)),
         "devices": [
             {"id": token, **{n: v for n, v in device.items() if n != "token"}}
             for token, device in person.devices.items()

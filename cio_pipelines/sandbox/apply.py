@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from cio_pipelines.customerio import limits
 from cio_pipelines.customerio.errors import InvalidOperation
+from cio_pipelines.sandbox.consent import consent_of, report_consent
 from cio_pipelines.sandbox.merging import adopt_anonymous, merge_people
 from cio_pipelines.sandbox.profile import conflict, owner_of_another, read_update, set_attributes
 from cio_pipelines.sandbox.records import Person, unix_now
@@ -75,11 +76,13 @@ def _identify(workspace: Workspace, op: Operation, kind: str, value: str, person
         update.attributes.pop(name, None)
         if workspace.options.identifier_conflict == "drop":
             return Effect("ignored", "failed_attribute_change", f"attributes.{failed}")
+    consent = consent_of(person)
     result = set_attributes(workspace, person, update)
     person.updated_at = now
     workspace.touch(person)
     if result.changed:
         workspace.record("attribute_change", person, now, result.changed)
+        report_consent(workspace, person, consent, now)
     if result.skipped:
         workspace.record("skipped_update", person, now, {name: {} for name in result.skipped})
     if result.refused:
@@ -156,7 +159,7 @@ def _suppress(workspace: Workspace, kind: str, value: str) -> Effect:
         identifier = getattr(person, name)
         if identifier is not None:
             workspace.block(name, identifier, unix_now())
-    workspace.remove(person)
+    workspace.remove(person, suppressed=True)
     workspace.record("profile_delete", None, unix_now(), {}, whom=(person.id, None))
     return DONE
 
@@ -167,7 +170,9 @@ def _merge(workspace: Workspace, op: Operation) -> Effect:
     )
     if primary is None or secondary is None or primary is secondary:
         return Effect("ignored", "no_such_person", "primary" if primary is None else "secondary")
+    consent = consent_of(primary)
     merge_people(workspace, primary, secondary)
+    report_consent(workspace, primary, consent, unix_now())
     return DONE
 
 

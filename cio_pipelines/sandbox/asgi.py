@@ -27,6 +27,7 @@ from cio_pipelines.sandbox.intake import Intake
 from cio_pipelines.sandbox.options import SandboxError, SandboxOptions
 from cio_pipelines.sandbox.stats import Stats
 from cio_pipelines.sandbox.store import Store
+from cio_pipelines.sandbox.webhooks import Reporter
 from cio_pipelines.sandbox.workspace import Workspace
 
 Scope = MutableMapping[str, Any]
@@ -48,6 +49,7 @@ class Sandbox:
         self._store = Store(options.database) if options.database is not None else None
         if self._store is not None:
             self._store.load(self.workspace)
+        self.reporter = Reporter(options.webhook(), self.workspace.outbox, self.settle)
         self._throttle = app_api.Throttle(options.app_requests_per_second)
         credentials = f"{options.site_id}:{options.track_api_key}".encode()
         self._basic = "Basic " + base64.b64encode(credentials).decode()
@@ -65,11 +67,18 @@ class Sandbox:
             "workspace_kind": self.options.workspace_kind,
             "kept_in": f"kept in {self.options.database.name}" if self.options.database else "kept in memory",
             "faults": self.faults.described(),
+            "deliveries": len(self.workspace.deliveries),
+            "webhook": {
+                "queued": self.reporter.queued,
+                "acknowledged": self.workspace.outbox.acknowledged,
+                "failing": self.reporter.failing(),
+            },
         }
 
     def reset(self) -> None:
-        """Forget people, logs and counters, and what waits to be applied; faults stay as they are set."""
+        """Forget people, logs, counters, what waits to be applied or reported; settings and faults stay."""
         self.intake.forget()
+        self.reporter.forget()
         self.workspace.clear()
         self.stats.reset()
         if self._store is not None:
@@ -180,7 +189,8 @@ class Sandbox:
         """The whole request; None when the client went away. A body beyond the limit is read and dropped."""
         parts: list[bytes] = []
         size = 0
-        limit = self.options.max_body_bytes
+        own = scope["raw_path"].startswith(b"/_sandbox")
+        limit = control.BODY_BYTES if own else self.options.max_body_bytes
         while True:
             message = await receive()
             if message["type"] != "http.request":

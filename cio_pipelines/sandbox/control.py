@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
-from cio_pipelines.sandbox import browse
+from cio_pipelines.sandbox import browse, happenings
 from cio_pipelines.sandbox.app_api import shown
-from cio_pipelines.sandbox.http import NDJSON, Answer, Request, errors_app, json_answer, not_found
+from cio_pipelines.sandbox.http import Answer, Request, errors_app, json_answer, lines
 from cio_pipelines.sandbox.options import SandboxError
 from cio_pipelines.sandbox.records import Person
-from cio_pipelines.sandbox.wire import decode, encode
+from cio_pipelines.sandbox.wire import decode
 from cio_pipelines.sandbox.workspace import Workspace
 
 if TYPE_CHECKING:
     from cio_pipelines.sandbox.asgi import Sandbox
 
-_LINES_A_PIECE = 500
+BODY_BYTES = 512_000_000
+"""Largest body of a control request."""
 
 
 def refuse(request: Request, host: str) -> Answer | None:
@@ -40,6 +41,8 @@ def refuse(request: Request, host: str) -> Answer | None:
 
 def route(sandbox: Sandbox, request: Request) -> Answer:
     """Answer a request under /_sandbox."""
+    if request.too_large:
+        return errors_app(f"the body cannot be longer than {BODY_BYTES} bytes: send it in parts", 413)
     workspace = sandbox.workspace
     match request.method, request.segments[1:]:
         case "GET", ["page.css" | "page.js" as name]:
@@ -59,17 +62,17 @@ def route(sandbox: Sandbox, request: Request) -> Answer:
             sandbox.faults.set([])
             return Answer()
         case "GET", ["people"]:
-            return _lines(person_record(person) for person in list(workspace.people.values()))
+            return lines(person_record(person) for person in list(workspace.people.values()))
         case "GET", ["suppressed"]:
-            return _lines(blocked_records(workspace))
+            return lines(blocked_records(workspace))
         case "GET", ["operations"]:
             first = request.number("after", 0, 10**18, minimum=0)
             log = list(workspace.log.values())
-            return _lines(msgspec.to_builtins(entry) for entry in log if entry.sequence > first)
+            return lines(msgspec.to_builtins(entry) for entry in log if entry.sequence > first)
         case "GET", ["activities"]:
-            return _lines(shown(activity) for activity in list(workspace.activities.values()))
+            return lines(shown(activity) for activity in list(workspace.activities.values()))
         case _:
-            return not_found()
+            return happenings.route(sandbox, request)
 
 
 def person_record(person: Person) -> dict[str, Any]:
@@ -104,20 +107,6 @@ def _set_faults(sandbox: Sandbox, body: bytes) -> Answer:
     except SandboxError as error:
         return errors_app(str(error), 400)
     return json_answer({"faults": sandbox.faults.described()})
-
-
-def _lines(records: Iterable[dict[str, Any]]) -> Answer:
-    def pieces() -> Iterator[bytes]:
-        lines: list[bytes] = []
-        for record in records:
-            lines.append(encode(record))
-            if len(lines) == _LINES_A_PIECE:
-                yield b"\n".join([*lines, b""])
-                lines.clear()
-        if lines:
-            yield b"\n".join([*lines, b""])
-
-    return Answer(200, pieces(), NDJSON)
 
 
 def _is_loopback(host: str) -> bool:

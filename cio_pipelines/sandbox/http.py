@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -12,6 +12,7 @@ from cio_pipelines.sandbox.wire import encode
 
 JSON = "application/json"
 _DIGITS = 18
+_LINES_A_PIECE = 500
 NDJSON = "application/x-ndjson"
 HTML = "text/html; charset=utf-8"
 _NOT_FOUND = b"""<!DOCTYPE html>
@@ -64,6 +65,22 @@ class Request:
 def json_answer(value: Any, status: int = 200, headers: tuple[tuple[str, str], ...] = ()) -> Answer:
     """Any value as JSON."""
     return Answer(status, encode(value), JSON, headers)
+
+
+def lines(records: Iterable[dict[str, Any]]) -> Answer:
+    """One JSON object a line."""
+
+    def pieces() -> Iterator[bytes]:
+        lines: list[bytes] = []
+        for record in records:
+            lines.append(encode(record))
+            if len(lines) == _LINES_A_PIECE:
+                yield b"\n".join([*lines, b""])
+                lines.clear()
+        if lines:
+            yield b"\n".join([*lines, b""])
+
+    return Answer(200, pieces(), NDJSON)
 
 
 def errors_v2(entries: list[dict[str, object]], status: int) -> Answer:

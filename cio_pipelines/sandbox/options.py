@@ -7,7 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import msgspec
+
 from cio_pipelines.customerio.limits import BATCH_BODY_BYTES, OPERATION_BYTES
+from cio_pipelines.sandbox.webhook_settings import WebhookSettings
+
+_WEBHOOK = "webhook_"
 
 
 class SandboxError(Exception):
@@ -32,6 +37,15 @@ class SandboxOptions:
     the App API answer 429 beyond that rate (its documented limit is 10); `wrap_customers` puts each
     profile of `POST /v1/customers/attributes` under a member `customer`, as the specification of 2022 has it
     and a connector in use does not.
+
+    What happens here is reported to `webhook_url`; without one, events are kept and nothing is sent. They are
+    signed with `webhook_signing_key`. With one of `webhook_streams`, as at Customer.io, a failing event holds
+    back all others; with more, a person's events still stay in order. `webhook_timeout` (seconds) is how
+    long an answer may take. Waits between attempts are divided by `webhook_clock`: 3600 makes the hour after
+    a refusal one second. Not documented is whether a repeated attempt has a fresh timestamp and signature:
+    `webhook_resign`. `webhook_duplicates` is the share of events that are sent once more after they were
+    acknowledged; `webhook_bad_signatures` that of requests made besides, with an event id of their own and
+    a wrong signature.
     """
 
     host: str = "127.0.0.1"
@@ -59,6 +73,14 @@ class SandboxOptions:
     log_limit: int = 1_000_000
     """Most operations, and most activities, that are remembered; the oldest are forgotten first."""
     faults: tuple[Mapping[str, Any], ...] = ()
+    webhook_url: str | None = None
+    webhook_signing_key: str = field(default="sandbox-signing-key", repr=False)
+    webhook_streams: int = 1
+    webhook_timeout: float = 4.0
+    webhook_clock: float = 1.0
+    webhook_resign: bool = True
+    webhook_duplicates: float = 0.0
+    webhook_bad_signatures: float = 0.0
 
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65_535:
@@ -83,3 +105,12 @@ class SandboxOptions:
             raise SandboxError("log_limit, max_item_bytes and max_body_bytes must be at least 1")
         if self.app_requests_per_second is not None and self.app_requests_per_second <= 0:
             raise SandboxError("app_requests_per_second must be above 0")
+        self.webhook()
+
+    def webhook(self) -> WebhookSettings:
+        """The settings of the webhook by themselves. Raises SandboxError, as making the options does."""
+        settings = {name: getattr(self, f"{_WEBHOOK}{name}") for name in WebhookSettings.__struct_fields__}
+        try:
+            return msgspec.convert(settings, WebhookSettings)
+        except msgspec.ValidationError as error:
+            raise SandboxError(f"a setting of the webhook cannot work: {error}") from None

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self, cast
+from typing import IO, Any, Literal, Self, cast
 
 import httpx
 
@@ -25,6 +25,8 @@ from cio_pipelines.sandbox.server import AUTHORITY, READY
 
 _START_SECONDS = 30.0
 _STOP_SECONDS = 10.0
+_POLL_SECONDS = 0.05
+_CALL_SECONDS = 300.0
 
 
 class SandboxServer:
@@ -122,6 +124,66 @@ class SandboxServer:
         """
         return list(self._lines("operations"))
 
+    def send(self, channel: str = "email", **settings: Any) -> dict[str, Any]:
+        """Send messages and let everything happen to them at once. See `messages.Sending`.
+
+        Returns deliveries, events, metrics (metric → number) and skipped (why → people).
+        """
+        return self._call("POST", "send", json={"channel": channel, **settings}).json()
+
+    def unsubscribe(self, person_id: str) -> bool:
+        """Do what a person's click does; False when they were unsubscribed."""
+        return self._call("POST", "unsubscribe", json={"id": person_id}).json()["changed"]
+
+    def resubscribe(self, person_id: str) -> bool:
+        """Do what a person's click does; False when they were subscribed."""
+        return self._call("POST", "resubscribe", json={"id": person_id}).json()["changed"]
+
+    def export(self, folder: Path, version: Literal[4, 5] = 4) -> dict[str, Any]:
+        """Write what changed since the last export as parquet files. See `exports.export`."""
+        wanted = {"folder": str(folder.absolute()), "version": version}
+        return self._call("POST", "export", json=wanted).json()
+
+    def emit(self, events: Sequence[Any]) -> None:
+        """Report these events, whatever they are. A bytes object is taken for JSON and sent as it is."""
+        texts = [each if isinstance(each, bytes) else json.dumps(each).encode() for each in events]
+        self._call("POST", "events", content=b"[%b]" % b",".join(texts))
+
+    def generate_events(self, count: int, **settings: Any) -> None:
+        """Report events of all kinds. Settings are those of `generate.Generate`: seed, people, hours."""
+        self._call("POST", "events", json={"generate": count, **settings})
+
+    def webhooks(self) -> dict[str, Any]:
+        """How reporting goes. See `webhooks.Reporter.report`."""
+        return self._call("GET", "webhooks").json()
+
+    def reported_events(self) -> list[dict[str, Any]]:
+        """Every event to be reported, in order, those that were signed wrongly on purpose at the end.
+
+        Each has number, event_id, state (waiting, acknowledged, given_up, forged), answers (2xx ones),
+        attempts, status (of the last answer, or a word) and event.
+        """
+        return list(self._lines("webhooks/events"))
+
+    def set_webhook(self, **settings: Any) -> None:
+        """Change settings of the webhook, named as the options without `webhook_`: url, clock, streams, ….
+
+        What waits for its next attempt is tried at once.
+        """
+        self._call("PUT", "webhooks", json=settings)
+
+    def wait_until_reported(self, timeout: float = 30.0) -> dict[str, Any]:
+        """Wait until nothing is left to send; returns `webhooks()`. Raises SandboxError after `timeout` s."""
+        deadline = time.monotonic() + timeout
+        while not (report := self.webhooks())["idle"]:
+            if time.monotonic() > deadline:
+                raise SandboxError(
+                    f"{report['queued'] + report['in_flight']} events are not reported after {timeout:g} "
+                    f"seconds (failing: {report['failing'] or 'none'}): see webhooks()"
+                )
+            time.sleep(_POLL_SECONDS)
+        return report
+
     def activities(self) -> list[dict[str, Any]]:
         """The activity log in order, as the App API shows it."""
         return list(self._lines("activities"))
@@ -175,7 +237,7 @@ class SandboxServer:
         self.ca_file = Path(authority) if authority else None
         verify = ssl.create_default_context(cafile=str(self.ca_file)) if self.ca_file else False
         # Not through a proxy of the environment: the sandbox is on this machine.
-        self._client = httpx.Client(base_url=self.url, verify=verify, trust_env=False, timeout=60.0)
+        self._client = httpx.Client(base_url=self.url, verify=verify, trust_env=False, timeout=_CALL_SECONDS)
 
     @property
     def track_authorization(self) -> str:

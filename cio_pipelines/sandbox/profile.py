@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from cio_pipelines.customerio import limits
+from cio_pipelines.sandbox.consent import PREFERENCES
 from cio_pipelines.sandbox.records import Person, as_text, normal
 from cio_pipelines.sandbox.wire import Operation
 from cio_pipelines.sandbox.workspace import Workspace
@@ -14,8 +15,7 @@ READ_ONLY = frozenset(
     {"cio_id", "_created_in_customerio_at", "_last_emailed", "_cio_subscription_preferences_computed"}
 )
 """Attributes that Customer.io computes; sending them does nothing."""
-_PREFERENCES = "cio_subscription_preferences"
-_TOPIC = f"{_PREFERENCES}.topics."
+_TOPIC = f"{PREFERENCES}.topics."
 _ADDRESSES = ("email", "phone")
 
 
@@ -136,8 +136,8 @@ def set_attributes(workspace: Workspace, person: Person, update: Update) -> Resu
 
 
 def _set_topic(attributes: dict[str, Any], topic: str, value: Any) -> None:
-    present = attributes.get(_PREFERENCES)
+    present = attributes.get(PREFERENCES)
     preferences = dict(cast("dict[str, Any]", present)) if isinstance(present, dict) else {}
     topics = preferences.get("topics")
     known = cast("dict[str, Any]", topics) if isinstance(topics, dict) else {}
-    attributes[_PREFERENCES] = {**preferences, "topics": {**known, topic: value}}
+    attributes[PREFERENCES] = {**preferences, "topics": {**known, topic: value}}

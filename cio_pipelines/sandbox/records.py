@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from cio_pipelines.sandbox.outbox import Reported
 from cio_pipelines.sandbox.wire import encode
 
 EVENTS = ("event", "page", "screen")
@@ -31,6 +32,8 @@ class Person(msgspec.Struct):
     anonymous_ids: list[str] = []
     created_at: int = 0
     updated_at: int = 0
+    change: int = 0
+    """Number of the last change, in the order of all changes of the workspace."""
 
     @property
     def key(self) -> str:
@@ -62,6 +65,46 @@ class Activity(msgspec.Struct, gc=False, frozen=True):
     anonymous_id: str = ""
 
 
+class Happened(msgspec.Struct, gc=False, frozen=True, omit_defaults=True):
+    """Something that happened to a delivery; `change` numbers it among all changes, `at` is unix seconds."""
+
+    event_id: str
+    metric: str
+    at: int
+    change: int
+    reason: str = ""
+    href: str = ""
+    link_id: int | None = None
+    machine: bool = False
+    proxied: bool = False
+    prefetched: bool = False
+
+
+class Delivery(msgspec.Struct):
+    """A message to one person (a cio_id). `origin` holds the ids of the campaign, newsletter, … it is of."""
+
+    delivery_id: str
+    channel: str
+    person: str
+    recipient: str
+    subject: str
+    origin: dict[str, int | str]
+    created_at: int
+    change: int
+    happened: list[Happened] = []
+
+
+class Gone(msgspec.Struct, gc=False, frozen=True):
+    """A person who was deleted or suppressed since the last export; `at` is unix seconds."""
+
+    cio_id: str
+    customer_id: str | None
+    suppressed: bool
+    created_at: int
+    at: int
+    change: int
+
+
 class Logged(msgspec.Struct, gc=False, frozen=True):
     """One operation received. `outcome` is accepted, rejected or ignored; `at` is unix seconds."""
 
@@ -87,6 +130,10 @@ class Changes:
         self.forgotten: list[int] = []
         self.logged: list[Logged] = []
         self.event_ids: list[str] = []
+        self.deliveries: set[str] = set()
+        self.gone: set[str] = set()
+        self.reported: dict[int, Reported] = {}
+        self.exported = False
 
     @property
     def empty(self) -> bool:

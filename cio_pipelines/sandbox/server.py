@@ -34,8 +34,11 @@ class _Protocol(HttpToolsProtocol):
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None], leash: int | None) -> None:
+    def __init__(
+        self, config: uvicorn.Config, sandbox: Sandbox, ready: Callable[[], None], leash: int | None
+    ) -> None:
         super().__init__(config)
+        self._sandbox = sandbox
         self._ready = ready
         self._leash = leash
 
@@ -43,7 +46,12 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         if self._leash is not None:
             asyncio.get_running_loop().add_reader(self._leash, self._pulled, self._leash)
+        self._sandbox.reporter.start()
         self._ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await self._sandbox.reporter.stop()
+        await super().shutdown(sockets)
 
     def _pulled(self, leash: int) -> None:
         """Whoever holds the other end is gone, killed perhaps; nobody is left to stop this server."""
@@ -88,7 +96,7 @@ def run_sandbox(options: SandboxOptions, *, leash: int | None = None) -> None:
         )
         # People are kept, not garbage: looking for cycles among them took a quarter of the time.
         gc.set_threshold(50_000, 20, 100)
-        server = _Server(config, lambda: _announce(options, port, tls), leash)
+        server = _Server(config, sandbox, lambda: _announce(options, port, tls), leash)
         try:
             with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
                 runner.run(server.serve(sockets=[listener]))

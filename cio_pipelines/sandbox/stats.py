@@ -1,13 +1,16 @@
-"""What the sandbox has counted since it started or was reset."""
+"""What the sandbox has counted since it started or was reset, and how long others took to answer it."""
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter, deque
 from typing import Any
 
 _WINDOW_SECONDS = 10
 _HISTORY_SECONDS = 120
+_SHORTEST = 1e-5
+_PRECISION = math.log(1.01)
 
 
 class Stats:
@@ -79,3 +82,31 @@ class Stats:
             "operations": {o: self.outcomes[o] for o in ("accepted", "rejected", "ignored")},
             "operations_by_action": {name: dict(counts) for name, counts in self.by_action.items()},
         }
+
+
+class AnswerTimes:
+    """Durations counted in steps of one per cent, so that any number of them takes no room."""
+
+    def __init__(self) -> None:
+        self._steps: Counter[int] = Counter()
+        self._longest = 0.0
+
+    def add(self, seconds: float) -> None:
+        """Count one."""
+        self._steps[int(math.log(max(seconds, _SHORTEST) / _SHORTEST) / _PRECISION)] += 1
+        self._longest = max(self._longest, seconds)
+
+    def summary(self) -> dict[str, float]:
+        """count, and p50, p95, p99 and max in milliseconds."""
+        count = self._steps.total()
+        steps = sorted(self._steps.items())
+        shown: dict[str, float] = {"count": count}
+        for per_cent in (50, 95, 99):
+            left = math.ceil(count * per_cent / 100)
+            for step, times in steps:
+                left -= times
+                if left <= 0:
+                    upper = _SHORTEST * math.exp((step + 1) * _PRECISION)
+                    shown[f"p{per_cent}"] = round(min(upper, self._longest) * 1000, 3)
+                    break
+        return shown | {"max": round(self._longest * 1000, 3)}

@@ -17,12 +17,28 @@ from typing import Any, cast
 import msgspec
 
 from cio_pipelines.sandbox.options import SandboxError
-from cio_pipelines.sandbox.records import Activity, Changes, Logged, ObjectRecord, Person
+from cio_pipelines.sandbox.outbox import Reported
+from cio_pipelines.sandbox.records import Activity, Changes, Delivery, Gone, Logged, ObjectRecord, Person
 from cio_pipelines.sandbox.wire import encode
 from cio_pipelines.sandbox.workspace import Workspace
 
-_VERSION = 1
-_TABLES = ("people", "blocked", "objects", "activities", "operations", "event_ids")
+_VERSION = 2
+_READABLE = (0, 1, _VERSION)
+"""0 is a new file; 1 lacks tables, which are made."""
+_TABLES = (
+    "people",
+    "blocked",
+    "objects",
+    "activities",
+    "operations",
+    "event_ids",
+    "deliveries",
+    "gone",
+    "reported",
+)
+_COUNTERS = ("last_number", "last_activity", "last_operation", "last_change", "exported_change", "exports")
+"""Attributes of the workspace."""
+
 _SCHEMA = """
 create table if not exists people (cio_id text primary key, document blob not null) without rowid;
 create table if not exists blocked (kind text, value text, at real, primary key (kind, value)) without rowid;
@@ -30,6 +46,13 @@ create table if not exists objects (kind text, name text, document blob not null
 create table if not exists activities (sequence integer primary key, document blob not null);
 create table if not exists operations (sequence integer primary key, document blob not null);
 create table if not exists event_ids (id text primary key) without rowid;
+create table if not exists deliveries (
+    delivery_id text primary key, created_at integer not null, document blob not null
+) without rowid;
+create table if not exists gone (cio_id text primary key, document blob not null) without rowid;
+create table if not exists reported (
+    number integer primary key, event_id text, person text, body blob, answers integer, given_up integer
+);
 create table if not exists counters (name text primary key, number integer not null) without rowid;
 """
 
@@ -51,7 +74,7 @@ class Store:
             self._connection.execute("pragma journal_mode = wal")
             self._connection.execute("pragma synchronous = normal")
             (version,) = self._connection.execute("pragma user_version").fetchone()
-            if version not in (0, _VERSION):
+            if version not in _READABLE:
                 self._connection.close()
                 raise SandboxError(f"{path} was written by another version: delete it or name another file")
             self._connection.executescript(
@@ -80,12 +103,18 @@ class Store:
             for entry in self._rows("select document from operations order by sequence", Logged):
                 workspace.remember_operation(entry)
             workspace.event_ids = {row[0] for row in self._connection.execute("select id from event_ids")}
+            for delivery in self._rows("select document from deliveries order by created_at", Delivery):
+                workspace.deliveries[delivery.delivery_id] = delivery
+            for gone in self._rows("select document from gone", Gone):
+                workspace.gone[gone.cio_id] = gone
+            rows = self._connection.execute("select * from reported order by number")
+            for *known, answers, given_up in rows:
+                workspace.outbox.restore(Reported(*known, answers=answers, given_up=bool(given_up)))
             numbers = dict(self._connection.execute("select name, number from counters").fetchall())
         except (sqlite3.Error, msgspec.MsgspecError) as error:
             raise self._unusable(error) from None
-        workspace.last_number = numbers.get("last_number", 0)
-        workspace.last_activity = numbers.get("last_activity", 0)
-        workspace.last_operation = numbers.get("last_operation", 0)
+        for name in _COUNTERS:
+            setattr(workspace, name, numbers.get(name, 0))
 
     def _rows(self, sql: str, kind: type) -> list[Any]:
         read = _reader(kind)
@@ -132,8 +161,29 @@ class Store:
             [(workspace.last_operation - workspace.options.log_limit,)],
         )
         run("replace into event_ids values (?)", [(event_id,) for event_id in changes.event_ids])
-        counters = ("last_number", "last_activity", "last_operation")
-        run("replace into counters values (?, ?)", [(name, getattr(workspace, name)) for name in counters])
+        for key in changes.deliveries:
+            delivery = workspace.deliveries.get(key)
+            if delivery is None:
+                run("delete from deliveries where delivery_id = ?", [(key,)])
+            else:
+                row = (key, delivery.created_at, encode(delivery))
+                run("replace into deliveries values (?, ?, ?)", [row])
+        for key in changes.gone:
+            gone = workspace.gone.get(key)
+            if gone is None:
+                run("delete from gone where cio_id = ?", [(key,)])
+            else:
+                run("replace into gone values (?, ?)", [(key, encode(gone))])
+        self._write_reported(workspace, changes)
+        run("replace into counters values (?, ?)", [(name, getattr(workspace, name)) for name in _COUNTERS])
+
+    def _write_reported(self, workspace: Workspace, changes: Changes) -> None:
+        events = changes.reported.values()
+        rows = [(e.number, e.event_id, e.person, e.body, e.answers, e.given_up) for e in events]
+        self._connection.executemany("replace into reported values (?, ?, ?, ?, ?, ?)", rows)
+        oldest = next(iter(workspace.outbox.events), None)
+        if rows and oldest is not None:
+            self._connection.execute("delete from reported where number < ?", (oldest,))
 
     def clear(self) -> None:
         """Empty the file."""

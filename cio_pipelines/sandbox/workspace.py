@@ -4,24 +4,30 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from cio_pipelines.sandbox.options import SandboxOptions
+from cio_pipelines.sandbox.outbox import Outbox, Reported
 from cio_pipelines.sandbox.records import (
     EVENTS,
     Activity,
     Changes,
+    Delivery,
+    Gone,
     Logged,
     ObjectRecord,
     Person,
     normal,
     object_key,
+    unix_now,
 )
 
 _RECENT = 1_000
 """How many events and refused operations the page can list."""
+
+_Kept = TypeVar("_Kept")
 
 
 class Workspace:
@@ -31,6 +37,7 @@ class Workspace:
         self.options = options
         self.id_only = options.workspace_kind == "id"
         self.changes = Changes() if options.database is not None else None
+        self.outbox = Outbox(options.log_limit, self._note_reported)
         self.clear()
 
     def clear(self) -> None:
@@ -49,6 +56,11 @@ class Workspace:
         self.last_number = 0
         self.last_activity = 0
         self.last_operation = 0
+        self.deliveries: dict[str, Delivery] = {}
+        self.gone: dict[str, Gone] = {}
+        self.last_change = 0
+        self.exported_change = 0
+        self.exports = 0
         self._index: dict[str, dict[str, Person]] = {"id": {}, "email": {}, "phone": {}, "anonymous_id": {}}
 
     def find(self, kind: str, value: str) -> Person | None:
@@ -61,6 +73,11 @@ class Workspace:
         """A fresh opaque id, 12 hexadecimal digits."""
         self.last_number += 1
         return f"{self.options.environment_id % 0xFFFF:04x}{self.last_number:08x}"
+
+    def next_change(self) -> int:
+        """A number for a change, higher than those of all changes before it."""
+        self.last_change += 1
+        return self.last_change
 
     def create(self, kind: str, value: str, now: int) -> Person:
         """A new, empty profile that has one identifier."""
@@ -98,10 +115,11 @@ class Workspace:
 
     def touch(self, person: Person) -> None:
         """Note that a person has changed."""
+        person.change = self.next_change()
         if self.changes is not None:
             self.changes.people.add(person.cio_id)
 
-    def remove(self, person: Person) -> None:
+    def remove(self, person: Person, *, suppressed: bool = False) -> None:
         """Delete a person and everything recorded about them."""
         for kind in ("id", "email", "phone"):
             value = getattr(person, kind)
@@ -118,6 +136,8 @@ class Workspace:
                 record.relationships.pop(person.cio_id, None)
                 self.touch_object(record)
         self.touch(person)
+        gone = Gone(person.cio_id, person.id, suppressed, person.created_at, unix_now(), self.last_change)
+        self._keep(self.gone, gone.cio_id, gone, self.changes.gone if self.changes else None)
 
     def block(self, kind: str, value: str, at: float) -> None:
         """Block an identifier: later calls that use it are ignored."""
@@ -183,6 +203,26 @@ class Workspace:
         if self.changes is not None:
             self.changes.activities.append(moved)
 
+    def add_delivery(self, delivery: Delivery) -> None:
+        """Keep a delivery."""
+        noted = self.changes.deliveries if self.changes else None
+        self._keep(self.deliveries, delivery.delivery_id, delivery, noted)
+
+    def touch_delivery(self, delivery: Delivery) -> None:
+        """Note that something has happened to a delivery."""
+        delivery.change = self.next_change()
+        if self.changes is not None:
+            self.changes.deliveries.add(delivery.delivery_id)
+
+    def note_export(self) -> None:
+        """Note that everything so far was exported."""
+        self.exports += 1
+        self.exported_change = self.last_change
+        if self.changes is not None:
+            self.changes.gone.update(self.gone)
+            self.changes.exported = True
+        self.gone.clear()
+
     def add_event_id(self, event_id: str) -> None:
         """Remember an event's ULID, so that a repetition is known."""
         self.event_ids.add(event_id)
@@ -222,6 +262,20 @@ class Workspace:
                 self._index[kind][normal(kind, value)] = person
         for anonymous_id in person.anonymous_ids:
             self._index["anonymous_id"][anonymous_id] = person
+
+    def _keep(self, kept: dict[str, _Kept], key: str, record: _Kept, noted: set[str] | None) -> None:
+        """Put a record at the end; beyond the limit the oldest is forgotten."""
+        kept[key] = record
+        keys = [key]
+        if len(kept) > self.options.log_limit:
+            keys.append(oldest := next(iter(kept)))
+            del kept[oldest]
+        if noted is not None:
+            noted.update(keys)
+
+    def _note_reported(self, event: Reported) -> None:
+        if self.changes is not None:
+            self.changes.reported[event.number] = event
 
     def _forget(self, sequence: int) -> None:
         if self.activities.pop(sequence, None) is not None and self.changes is not None:
