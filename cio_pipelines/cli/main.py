@@ -10,9 +10,10 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from cio_pipelines.cli import bench, dead_letters, demo, dev, doctor, sandbox, sync
+from cio_pipelines.cli import bench, dead_letters, demo, dev, doctor, sandbox, serve, sync
 from cio_pipelines.cli.console import complain
 from cio_pipelines.customerio import CustomerIOError
+from cio_pipelines.landing import LandingError
 from cio_pipelines.settings import SettingsError
 from cio_pipelines.sync.errors import SyncError
 from cio_pipelines.warehouse import WarehouseError
@@ -40,6 +41,7 @@ app.add_typer(sync.app, name="sync")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.command()(doctor.doctor)
 app.command()(sandbox.sandbox)
+app.command()(serve.serve)
 app.command()(demo.demo)
 app.command()(dev.dev)
 app.command()(bench.bench)
@@ -62,6 +64,6 @@ def main() -> None:
     except SettingsError as error:
         complain(str(error))
         sys.exit(2)
-    except (SyncError, WarehouseError, CustomerIOError) as error:
+    except (SyncError, WarehouseError, LandingError, CustomerIOError) as error:
         complain(str(error))
         sys.exit(1)

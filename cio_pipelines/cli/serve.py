@@ -1,0 +1,69 @@
+"""`cio serve`: take what Customer.io reports."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cio_pipelines.cli.logs import log_to_standard_error
+from cio_pipelines.settings import SERVICE_PORT, Settings, SettingsError, load_settings
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+_log = logging.getLogger(__name__)
+
+
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 in a container.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(envvar="PORT", help="0 takes a free one.")] = SERVICE_PORT,
+) -> None:
+    """Receive Customer.io's reporting webhooks into the landing zone, until SIGTERM or Ctrl-C."""
+    # FastAPI takes a second to load: other commands need not wait for it
+    from cio_pipelines.webhooks import server
+    from cio_pipelines.webhooks.service import WEBHOOK_PATH
+
+    settings = load_settings()
+    app = _application(settings)
+    try:
+        listener = server.listen(host, port)
+    except (OSError, OverflowError) as error:
+        raise SettingsError(
+            f"Cannot listen on {host} port {port} ({getattr(error, 'strerror', None) or error}). Stop what "
+            "uses that port, or give another address or --port (0 takes any free one)."
+        ) from None
+    log_to_standard_error()
+    shown = f"[{host}]" if ":" in host else host
+    fields = {
+        "url": f"http://{shown}:{listener.getsockname()[1]}{WEBHOOK_PATH}",
+        "landing_zone": settings.landing_url,
+        "signing_keys": len(settings.webhook_signing_keys()),
+    }
+    server.serve(app, listener, lambda: _log.info("receiving", extra={"fields": fields}))
+    _log.info("stopped")
+
+
+def _application(settings: Settings) -> FastAPI:
+    """What the settings describe. Raises SettingsError, and LandingUnavailable when nothing could be kept."""
+    from cio_pipelines.webhooks.bus import EventBus
+    from cio_pipelines.webhooks.commit import CommitLimits
+    from cio_pipelines.webhooks.handlers import HandlersError, register_handlers
+    from cio_pipelines.webhooks.service import ServiceLimits, create_app
+
+    keys = settings.webhook_signing_keys()
+    zone = settings.landing_zone()
+    zone.check_writable()
+    bus = EventBus()
+    names = [name.strip() for name in settings.cio_webhook_handlers.split(",") if name.strip()]
+    try:
+        register_handlers(names, bus)
+    except HandlersError as error:
+        raise SettingsError(f"CIO_WEBHOOK_HANDLERS is not valid: {error}") from None
+    limits = ServiceLimits(
+        max_bytes=settings.cio_webhook_max_bytes,
+        tolerance_seconds=settings.cio_webhook_tolerance_seconds,
+        commit=CommitLimits(window_seconds=settings.cio_webhook_commit_seconds),
+    )
+    return create_app(zone=zone, keys=keys, bus=bus, limits=limits)

@@ -1,0 +1,148 @@
+"""The service as one application: the webhook, and what its operators need beside it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from fastapi import FastAPI, Response
+from fastapi.openapi.utils import get_openapi
+from fastapi_offline import FastAPIOffline
+from pydantic import BaseModel
+from starlette.routing import Route
+
+from cio_pipelines.landing import LandingZone
+from cio_pipelines.webhooks.authentication import Authenticator
+from cio_pipelines.webhooks.bus import EventBus
+from cio_pipelines.webhooks.commit import CommitLimits, GroupCommit
+from cio_pipelines.webhooks.handlers import watch_consent
+from cio_pipelines.webhooks.metrics import CONTENT_TYPE, Metrics
+from cio_pipelines.webhooks.openapi import webhook_operation
+from cio_pipelines.webhooks.readiness import Readiness
+from cio_pipelines.webhooks.receiver import Receiver
+from cio_pipelines.webhooks.workers import Workers
+
+WEBHOOK_PATH = "/webhooks/customerio"
+
+_WRITERS = 8
+_HANDLERS_END_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceLimits:
+    """What a request may be: bytes of its body, seconds of its timestamp's age; and how events are stored."""
+
+    max_bytes: int = 5_000_000
+    tolerance_seconds: float = 8 * 86_400
+    commit: CommitLimits = field(default_factory=CommitLimits)
+
+
+class Alive(BaseModel):
+    """The process answers."""
+
+    status: Literal["alive"] = "alive"
+
+
+class Ready(BaseModel):
+    """Whether events can be stored now, and if not, why."""
+
+    status: Literal["ready", "not_ready"] = "ready"
+    reason: str | None = None
+
+
+def create_app(
+    *,
+    zone: LandingZone,
+    keys: Sequence[str],
+    bus: EventBus | None = None,
+    limits: ServiceLimits | None = None,
+    clock: Callable[[], float] = time.time,
+) -> FastAPI:
+    """Build the application. Other parts may include their routers in it.
+
+    Its lifespan starts and ends the handlers of the bus.
+
+    Args:
+        zone: where events are kept.
+        keys: the signing keys that are active.
+        bus: with the handlers that have subscribed; the built-in ones are added.
+        limits: what is refused, and how long things may take.
+        clock: now, in unix seconds.
+    """
+    limits = limits or ServiceLimits()
+    bus = bus or EventBus()
+    metrics = Metrics()
+    watch_consent(bus, metrics.consent_changes)
+    workers = Workers(_WRITERS, "landing zone")
+    commit = GroupCommit(zone, limits.commit, workers, metrics)
+    metrics.watch_waiting(lambda: commit.waiting_events, lambda: commit.waiting_bytes)
+    receiver = Receiver(
+        authenticator=Authenticator(keys, limits.tolerance_seconds, clock),
+        commit=commit,
+        bus=bus,
+        metrics=metrics,
+        clock=clock,
+        max_bytes=limits.max_bytes,
+        body_seconds=limits.commit.answer_seconds,
+    )
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
+        del app
+        bus.start(metrics)
+        yield
+        workers.close()
+        bus.close(_HANDLERS_END_SECONDS)
+
+    app = FastAPIOffline(
+        redoc_url=None,
+        title="cio_pipelines",
+        description="Takes what Customer.io reports, and keeps it until the warehouse has it.",
+        lifespan=lifespan,
+        redirect_slashes=False,
+        # else Swagger UI sends the document to a validator on the internet
+        swagger_ui_parameters={"validatorUrl": None},
+    )
+    app.router.routes.insert(0, Route(WEBHOOK_PATH, receiver, include_in_schema=False))
+    _add_operators_routes(app, Readiness(zone, workers), metrics)
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            schema = get_openapi(
+                title=app.title, version=app.version, description=app.description, routes=app.routes
+            )
+            schema["paths"] = {WEBHOOK_PATH: webhook_operation(limits.max_bytes), **schema["paths"]}
+            app.openapi_schema = schema
+        return app.openapi_schema
+
+    app.openapi = openapi
+    return app
+
+
+def _add_operators_routes(app: FastAPI, readiness: Readiness, metrics: Metrics) -> None:
+    @app.get("/healthz", tags=["operations"])
+    async def healthz() -> Alive:
+        """Whether the process is alive."""
+        return Alive()
+
+    @app.get("/readyz", tags=["operations"], responses={503: {"model": Ready, "description": "Not ready"}})
+    async def readyz(response: Response) -> Ready:
+        """Whether events can be stored now."""
+        reason = await readiness.fault()
+        if reason is None:
+            return Ready()
+        response.status_code = 503
+        return Ready(status="not_ready", reason=reason)
+
+    @app.get(
+        "/metrics",
+        tags=["operations"],
+        response_class=Response,
+        responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+    )
+    async def metrics_() -> Response:
+        """Counters for Prometheus."""
+        return Response(metrics.text(), media_type=CONTENT_TYPE)
