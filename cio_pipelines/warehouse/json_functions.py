@@ -62,8 +62,22 @@ def _json_texts_bigquery(element: json_texts, compiler: Any, **options: Any) -> 
     return f"[{values}]"
 
 
-class text_at(Dialected):
-    """Member number {1}, counted from 1 and written as a literal, of an array of texts."""
+class text_at(FunctionElement[Any]):
+    """A member of an array of texts, by its position from 1."""
 
     type = sa.String()
-    templates: ClassVar[dict[str, str]] = {"duckdb": "{0}[{1}]", "bigquery": "{0}[ORDINAL({1})]"}
+    inherit_cache = False
+
+    def __init__(self, texts: sa.ColumnElement[Any], position: int) -> None:
+        super().__init__(texts)
+        self.position = position
+
+
+@compiles(text_at, "duckdb")
+def _text_at_duckdb(element: text_at, compiler: Any, **options: Any) -> str:
+    return f"{compiler.process(element.clauses, **options)}[{element.position}]"
+
+
+@compiles(text_at, "bigquery")
+def _text_at_bigquery(element: text_at, compiler: Any, **options: Any) -> str:
+    return f"{compiler.process(element.clauses, **options)}[ORDINAL({element.position})]"

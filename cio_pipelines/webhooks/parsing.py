@@ -74,12 +74,12 @@ def parse() -> sa.Insert:
     lines = landed_lines
     members = js.json_texts(lines.c.text, "received_at", "body")
     outer = sa.select(lines, members.label("members")).cte("outer_json")
-    body = js.text_at(outer.c.members, sa.literal_column("2")).label("event")
+    body = js.text_at(outer.c.members, 2).label("event")
     bodies = sa.select(outer, body).cte("bodies")
     found = sa.select(bodies, js.json_texts(bodies.c.event, *_MEMBERS).label("found")).cte("found_members")
 
     def member(position: int) -> Column:
-        return js.text_at(found.c.found, sa.literal_column(str(position + 1)))
+        return js.text_at(found.c.found, position + 1)
 
     texts: dict[str, Column] = {
         name: sa.func.nullif(member(position), "") for position, name in enumerate(_PATHS)
@@ -87,7 +87,7 @@ def parse() -> sa.Insert:
     numbers = {
         name: fn.integer_of_text(member(len(_PATHS) + position)) for position, name in enumerate(_NUMBERS)
     }
-    received_at = fn.timestamp_of_text(js.text_at(found.c.members, sa.literal_column("1")))
+    received_at = fn.timestamp_of_text(js.text_at(found.c.members, 1))
     seconds = fn.integer_of_text(texts.pop("timestamp"))
     # the costly questions are only asked of lines in which nothing was found
     reason = sa.case(
