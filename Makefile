@@ -49,7 +49,7 @@ fix: setup ## Repair what ruff can
 	$(BIN)/ruff format .
 
 bench: setup ## Measure first sync, small change and no change; PEOPLE=1000000
-	@$(BIN)/cio bench --people $(or $(PEOPLE),1000000)
+	@$(BIN)/cio bench people --people $(or $(PEOPLE),1000000)
 
 lock: setup ## Write requirements/ anew from pyproject.toml; UPGRADE=1 takes newer releases
 	$(COMPILE) $(if $(UPGRADE),--upgrade) -o requirements/runtime.txt

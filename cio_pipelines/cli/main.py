@@ -44,7 +44,7 @@ app.command()(sandbox.sandbox)
 app.command()(serve.serve)
 app.command()(demo.demo)
 app.command()(dev.dev)
-app.command()(bench.bench)
+app.add_typer(bench.app, name="bench")
 
 
 def _end_as_by_ctrl_c(number: int, frame: FrameType | None) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import resource
-import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -13,16 +11,11 @@ from rich.table import Table
 from rich.text import Text
 
 from cio_pipelines.cli.console import pairs
+from cio_pipelines.cli.measure import peak_rss_mb
 from cio_pipelines.sync.reports import RunSummary
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-def peak_rss_mb() -> float:
-    """Most memory that this process has held, in MB of 1,000,000 bytes."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak * (1 if sys.platform == "darwin" else 1024) / 1e6
 
 
 def as_table(frame: pd.DataFrame) -> Table:

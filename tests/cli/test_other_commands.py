@@ -151,7 +151,7 @@ def test_dev_serves_the_ui_and_leaves_nothing_behind(cli: Cli) -> None:
 
 @pytest.mark.slow
 def test_the_benchmark_measures_three_syncs(cli: Cli) -> None:
-    ended = cli("bench", "--people", "5000", "--json")
+    ended = cli("bench", "people", "--people", "5000", "--json")
 
     assert ended.code == 0, ended.err
     first, changed, nothing = json.loads(ended.out.splitlines()[-1])
