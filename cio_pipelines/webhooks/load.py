@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
+import pyarrow as pa
 import sqlalchemy as sa
 
 from cio_pipelines.landing import LandedObject, LandingError, LandingZone
@@ -33,7 +34,7 @@ from cio_pipelines.landing.manifest import (
 from cio_pipelines.warehouse import Warehouse, WarehouseConnection
 from cio_pipelines.webhooks import parsing
 from cio_pipelines.webhooks.layout import Place, place_of
-from cio_pipelines.webhooks.lines import read_lines
+from cio_pipelines.webhooks.lines import PIECE_BYTES, read_lines
 from cio_pipelines.webhooks.objects import Landed
 from cio_pipelines.webhooks.reports import Counts, FailedFile, LoadReport
 from cio_pipelines.webhooks.tables import prepare_webhooks
@@ -108,37 +109,64 @@ class EventLoad:
         self, connection: WarehouseConnection, objects: Sequence[LandedObject]
     ) -> Iterator[list[_Read]]:
         """Stage the lines of objects; yields those of a portion when their lines are staged."""
+        staging = _Staging(connection)
         portion: list[_Read] = []
-        staged = 0
         for item in objects:
             place = place_of(item.path)
             if place is None:
                 continue
-            size, read = self._stage(connection, item, place)
-            portion.append(read)
-            staged += size
-            if staged >= self._portion_bytes or len(portion) >= PORTION_FILES:
+            portion.append(self._stage(staging, item, place))
+            if staging.bytes >= self._portion_bytes or len(portion) >= PORTION_FILES:
+                staging.flush()
                 yield portion
-                portion, staged = [], 0
+                portion = []
+                staging.bytes = 0
         if portion:
+            staging.flush()
             yield portion
 
-    def _stage(self, connection: WarehouseConnection, item: LandedObject, place: Place) -> tuple[int, _Read]:
-        """The lines of an object into the staging table, all or none; returns their bytes."""
-        size = 0
+    def _stage(self, staging: _Staging, item: LandedObject, place: Place) -> _Read:
+        """Stage the lines of an object, all or none."""
         checksum: str | None = None
         try:
             data = self._zone.read(item.path)
             checksum = hashlib.sha256(data).hexdigest()
             for lines in read_lines(item.path, data):
-                size += lines.nbytes
-                connection.append(parsing.landed_lines, lines)
+                staging.add(item.path, lines)
         except LandingError as error:
-            if size:
-                lines_of = parsing.landed_lines.c.file == item.path
-                connection.execute(parsing.landed_lines.delete().where(lines_of))
-            return 0, _Read(item, place, checksum, error.message)
-        return size, _Read(item, place, checksum)
+            staging.drop(item.path)
+            return _Read(item, place, checksum, error.message)
+        return _Read(item, place, checksum)
+
+
+class _Staging:
+    """Lines on their way into the staging table; those of small objects go together."""
+
+    def __init__(self, connection: WarehouseConnection) -> None:
+        self._connection = connection
+        self._waiting: list[tuple[str, pa.Table]] = []
+        self._waiting_bytes = 0
+        self.bytes = 0
+
+    def add(self, path: str, lines: pa.Table) -> None:
+        self._waiting.append((path, lines))
+        self._waiting_bytes += lines.nbytes
+        self.bytes += lines.nbytes
+        if self._waiting_bytes >= PIECE_BYTES:
+            self.flush()
+
+    def drop(self, path: str) -> None:
+        """Forget the lines of an object."""
+        self._waiting = [(of, lines) for of, lines in self._waiting if of != path]
+        self._connection.execute(parsing.landed_lines.delete().where(parsing.landed_lines.c.file == path))
+
+    def flush(self) -> None:
+        """Write what waits."""
+        if self._waiting:
+            self._connection.append(
+                parsing.landed_lines, pa.concat_tables([lines for _, lines in self._waiting])
+            )
+        self._waiting, self._waiting_bytes = [], 0
 
 
 class _Load:
