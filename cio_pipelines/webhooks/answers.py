@@ -32,17 +32,17 @@ class Answer:
         self.body = orjson.dumps(
             {"status": reason} if status == 200 else {"error": reason, "message": message}
         )
-        named = {
+        self.headers: Mapping[str, str] = {
             "content-type": "application/json",
             "content-length": str(len(self.body)),
             **(headers or {}),
         }
-        self._headers = [(name.encode(), value.encode()) for name, value in named.items()]
+        self._raw_headers = [(name.encode(), value.encode()) for name, value in self.headers.items()]
 
     async def give(self, send: Send) -> None:
         """Send it."""
         head: dict[str, Any] = {"type": "http.response.start", "status": self.status}
-        head["headers"] = list(self._headers)  # whoever stands in between may add to them
+        head["headers"] = list(self._raw_headers)  # whoever stands in between may add to them
         await send(head)
         await send({"type": "http.response.body", "body": self.body})
 

@@ -87,6 +87,6 @@ def _response(answers: list[Answer]) -> dict[str, Any]:
             }
         },
     }
-    if answers[0].status == 503:
+    if "retry-after" in answers[0].headers:
         response["headers"] = {"Retry-After": {"description": "Seconds.", "schema": {"type": "integer"}}}
     return response

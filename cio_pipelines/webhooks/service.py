@@ -103,8 +103,6 @@ def create_app(
         description="Takes what Customer.io reports, and keeps it until the warehouse has it.",
         lifespan=lifespan,
         redirect_slashes=False,
-        # else Swagger UI sends the document to a validator on the internet
-        swagger_ui_parameters={"validatorUrl": None},
     )
     app.router.routes.insert(0, Route(WEBHOOK_PATH, receiver, include_in_schema=False))
     _add_operators_routes(app, Readiness(zone, workers), metrics)

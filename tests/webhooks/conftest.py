@@ -107,13 +107,13 @@ def running(app: FastAPI, folder: Path) -> Iterator[Running]:
     )
     thread = threading.Thread(target=process.run, kwargs={"sockets": [listener]})
     thread.start()
-    try:
-        eventually(lambda: process.started)
-        with httpx.Client(base_url=url, trust_env=False, timeout=20) as client:
+    with httpx.Client(base_url=url, trust_env=False, timeout=20) as client:
+        try:
+            eventually(lambda: process.started)
             yield Running(url, folder, client)
-    finally:
-        process.should_exit = True
-        thread.join()
+        finally:
+            process.should_exit = True
+            thread.join()
 
 
 @contextmanager
