@@ -57,6 +57,12 @@ class Mart:
         return sa.func.coalesce(self.control(self.spec.opted_out, sa.false()), sa.false())
 
     @property
+    def _is_unsubscribed(self) -> Column:
+        """The most restrictive word: the application's opt-out, or what the mart's own column says."""
+        reported = self.control(UNSUBSCRIBED, sa.false())
+        return sa.or_(self.opted_out, sa.func.coalesce(reported, sa.false()))
+
+    @property
     def deleted_at(self) -> Column:
         return self.control(self.spec.deleted_at, sa.null())
 
@@ -92,7 +98,7 @@ class Mart:
     def _attributes(self) -> Column:
         members = {name: kind.text(self.table.c[name]) for name, kind in self.mapping.kinds.items()}
         if self.mapping.unsubscribes:
-            members[UNSUBSCRIBED] = sa.case((self.opted_out, "true"), else_="false")
+            members[UNSUBSCRIBED] = sa.case((self._is_unsubscribed, "true"), else_="false")
         parts = [_literal(f"{_quoted(name)}:").concat(text) for name, text in members.items()]
         return _literal("{").concat(fn.join_text(*parts) if parts else _literal("")).concat(_literal("}"))
 

@@ -34,6 +34,8 @@ RESERVED = frozenset(
 """Names that Customer.io gives a meaning of its own, so that no column may have them."""
 
 UNSUBSCRIBED = "unsubscribed"
+"""True for people whom Customer.io must not write to. An attribute like others, unless the sync sets it for
+people who opted out: then the mart's column of that name, if any, is one of two things that decide it."""
 
 Column = sa.ColumnElement[Any]
 
@@ -153,7 +155,8 @@ class MappingChange:
 class PeopleMapping:
     """The attributes of a sync, sorted by name, and the control columns that the mart has.
 
-    Sorted, so that moving a column in the mart re-sends nobody.
+    Sorted, so that moving a column in the mart re-sends nobody. When the sync sets `unsubscribed`, the mart's
+    column of that name is a control column.
     """
 
     kinds: Mapping[str, Kind]
@@ -203,7 +206,8 @@ def read_mapping(
 
     Raises:
         SourceContractError: the mart or a column that must exist is missing.
-        MappingError: a column's name or type cannot be an attribute, or there are more than 300.
+        MappingError: a column's name or type cannot be an attribute, there are more than 300, or the sync
+            sets `unsubscribed` and the mart has it as something else than a boolean.
     """
     if not columns:
         raise SourceContractError(
@@ -216,10 +220,15 @@ def read_mapping(
                 f"{spec.relation} has no column {required}.",
                 f"Add it to the mart; the columns found are: {', '.join(columns)}.",
             )
-    attributes = {name: kind for name, kind in columns.items() if name not in spec.control_columns}
-    kinds = {name: _kind(spec, name, attributes[name]) for name in sorted(attributes)}
-    _check_names(spec, kinds, reserved=RESERVED | ({UNSUBSCRIBED} if unsubscribes else set[str]()))
-    return PeopleMapping(kinds, frozenset(columns) & spec.control_columns, unsubscribes)
+    controls = spec.control_columns | ({UNSUBSCRIBED} if unsubscribes else set[str]())
+    kinds = {name: _kind(spec, name, columns[name]) for name in sorted(columns.keys() - controls)}
+    _check_names(spec, kinds)
+    if unsubscribes and UNSUBSCRIBED in columns and kind_of(columns[UNSUBSCRIBED]) is not BOOLEAN:
+        raise MappingError(
+            f"Column {UNSUBSCRIBED} of {spec.relation} is no boolean.",
+            "With CIO_OPTED_OUT=unsubscribe it must be one: cast it in the mart, or rename it.",
+        )
+    return PeopleMapping(kinds, frozenset(columns) & controls, unsubscribes)
 
 
 def _kind(spec: SyncSpec, name: str, column_type: sa.types.TypeEngine[Any]) -> Kind:
@@ -232,10 +241,10 @@ def _kind(spec: SyncSpec, name: str, column_type: sa.types.TypeEngine[Any]) -> K
     return kind
 
 
-def _check_names(spec: SyncSpec, names: Iterable[str], reserved: frozenset[str]) -> None:
+def _check_names(spec: SyncSpec, names: Iterable[str]) -> None:
     listed = list(names)
     for name in listed:
-        if name in reserved:
+        if name in RESERVED:
             raise MappingError(
                 f"Column {name} of {spec.relation} has a name that is Customer.io's own.",
                 "Rename it in the mart.",

@@ -284,15 +284,6 @@ def test_three_hundred_attributes_are_not_too_many(rig: Rig) -> None:
     assert len(rig.profile("p0") or {}) == 300
 
 
-def test_unsubscribed_is_reserved_only_where_the_sync_sets_it(rig: Rig) -> None:
-    rig.make_mart(1)
-    rig.sql("alter table analytics.customerio_people add column unsubscribed boolean default true")
-    rig.run()
-    assert (rig.profile("p0") or {})["unsubscribed"] is True
-    with pytest.raises(MappingError, match="unsubscribed"):
-        rig.engine(unsubscribe_opted_out=True).extract("a", FULL)
-
-
 def test_a_mart_that_breaks_between_extraction_and_plan_leaves_no_lease_behind(rig: Rig) -> None:
     rig.make_mart(2)
     engine = rig.engine()
