@@ -6,7 +6,7 @@ import os
 import shutil
 import socket
 import sys
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -64,8 +64,7 @@ class Request:
             ops |= FULL_RUN_CONFIG["ops"]
             if not self.dry_run:
                 ops["customerio__erased_profiles"] = {"config": {"allow_erasures": self.allow_erasures}}
-        level = "INFO" if self.verbose else "CRITICAL"
-        return {"ops": ops, "loggers": {"console": {"config": {"log_level": level}}}}
+        return {"ops": ops, "loggers": _loggers(verbose=self.verbose)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,27 +104,53 @@ def partition_range_of(tags: Mapping[str, str]) -> tuple[str, str] | None:
 
 def run_people_sync(request: Request, definitions: dg.Definitions) -> RunResult:
     """Run the sync's job to its end in this process."""
-    home = dagster_home()
     full = request.full and not request.dry_run
     job = definitions.resolve_job_def("sync_people_fully" if full else "sync_people")
     selection = None
     if request.dry_run:
         push = {dg.AssetKey(["customerio", "identified_profiles"])}
         selection = [key for key in job.asset_layer.executable_asset_keys if key not in push]
+    ends = request.partition_range or (request.partition, request.partition)
+    return _run(job, request.run_config, ends, selection, verbose=request.verbose)
+
+
+def run_webhook_load(
+    first: str, last: str, definitions: dg.Definitions, *, only_new: bool, verbose: bool = False
+) -> RunResult:
+    """Run the load of what landed from one day to another, both included, to its end in this process."""
+    ops = {"customerio__webhook_events": {"config": {"only_new": only_new}}}
+    job = definitions.resolve_job_def("load_webhooks")
+    return _run(job, {"ops": ops, "loggers": _loggers(verbose=verbose)}, (first, last), None, verbose=verbose)
+
+
+def _run(
+    job: dg.JobDefinition,
+    run_config: Mapping[str, Any],
+    ends: tuple[str | None, str | None],
+    selection: Sequence[dg.AssetKey] | None,
+    *,
+    verbose: bool,
+) -> RunResult:
+    first, last = ends
     tags = {_OWNER: _this_process()}
-    if request.partition_range is not None:
-        tags |= partition_range_tags(*request.partition_range)
-    with _instance(home) as instance, _dbt_output(shown=request.verbose):
+    if first is not None and last is not None and first != last:
+        tags |= partition_range_tags(first, last)
+        first = None
+    with _instance(dagster_home()) as instance, _dbt_output(shown=verbose):
         end_orphans(instance)
         result = job.execute_in_process(
-            run_config=request.run_config,
+            run_config=dict(run_config),
             instance=instance,
-            partition_key=request.partition,
+            partition_key=first,
             asset_selection=selection,
             tags=tags,
             raise_on_error=False,
         )
     return _read(result)
+
+
+def _loggers(*, verbose: bool) -> dict[str, Any]:
+    return {"console": {"config": {"log_level": "INFO" if verbose else "CRITICAL"}}}
 
 
 def _instance(home: Path) -> DagsterInstance:

@@ -10,7 +10,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from cio_pipelines.cli import bench, dead_letters, demo, dev, doctor, sandbox, serve, sync
+from cio_pipelines.cli import bench, dead_letters, demo, dev, doctor, load, sandbox, serve, sync
 from cio_pipelines.cli.console import complain
 from cio_pipelines.customerio import CustomerIOError
 from cio_pipelines.landing import LandingError
@@ -38,6 +38,7 @@ app = typer.Typer(
     help="Keep a data warehouse and a Customer.io workspace in step.",
 )
 app.add_typer(sync.app, name="sync")
+app.add_typer(load.app, name="load")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.command()(doctor.doctor)
 app.command()(sandbox.sandbox)

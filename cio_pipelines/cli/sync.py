@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cio_pipelines.cli.console import complain, out, push_progress, warn
+from cio_pipelines.cli.days import chosen_days
 from cio_pipelines.cli.summary import as_json, as_table, as_text
 from cio_pipelines.settings import Settings, SettingsError, load_settings
 from cio_pipelines.sync.errors import UnknownRun
@@ -137,28 +138,8 @@ def _chosen(settings: Settings, partition: str | None, range_: str | None, *, fu
 
     if sum((partition is not None, range_ is not None, full)) > 1:
         raise SettingsError("Give only one of --partition, --range and --full.")
-    if partition is not None:
-        return Request(partition=_day(settings, partition))
-    if range_ is not None:
-        ends = range_.split("...")
-        if len(ends) != 2:
-            raise SettingsError("--range takes two days with three dots between: 2026-05-01...2026-05-20.")
-        first, last = (_day(settings, end) for end in ends)
-        if first > last:
-            raise SettingsError(f"The range ends ({last}) before it starts ({first}).")
-        return Request(partition=first) if first == last else Request(partition_range=(first, last))
+    ends = chosen_days(settings, partition, range_)
+    if ends is not None:
+        first, last = ends
+        return Request(partition=first) if first == last else Request(partition_range=ends)
     return Request(full=True, partition=today()) if full else default_request(settings)
-
-
-def _day(settings: Settings, text: str) -> str:
-    now = datetime.now(UTC)
-    try:
-        day = datetime.strptime(text.strip(), "%Y-%m-%d").replace(tzinfo=UTC)
-    except ValueError:
-        raise SettingsError(f"{text!r} is no day: write it like 2026-05-20.") from None
-    if not settings.first_partition <= day <= now:
-        first = settings.first_partition.date()
-        raise SettingsError(
-            f"{text} has no partition: they run from {first} (CIO_PARTITIONS_START) to today, {now.date()}."
-        )
-    return day.strftime("%Y-%m-%d")

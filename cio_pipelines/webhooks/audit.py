@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 from typing import Any
 
 import sqlalchemy as sa
 
 from cio_pipelines.landing import LandingZone
-from cio_pipelines.landing.manifest import FAILED, LOADED, WEBHOOKS, entries_of
+from cio_pipelines.landing.manifest import FAILED, LOADED, WEBHOOKS, entries_of, landed_files
 from cio_pipelines.warehouse import Warehouse
 from cio_pipelines.webhooks.objects import Landed
 from cio_pipelines.webhooks.reports import Counts, Strangers, Unloaded
@@ -45,19 +45,15 @@ class EventAudit:
             foreign=tuple(landed.foreign(wanted)),
         )
 
-    def loaded(self, days: Iterable[date] | None = None) -> Counts:
+    def loaded(self, days: Sequence[date] | None = None) -> Counts:
         """The manifest's sums over objects that were loaded."""
-        with self._warehouse.session(), self._warehouse.connect() as connection:
-            prepare_webhooks(connection)
-            known = entries_of(connection, WEBHOOKS, None if days is None else sorted(set(days)))
-        return sum(
-            (
-                Counts(1, entry.bytes, entry.rows or 0, entry.inserted or 0, entry.quarantined or 0)
-                for entry in known.values()
-                if entry.status == LOADED
-            ),
-            Counts(),
-        )
+        if days is None:
+            return self._counts()
+        return self._counts(landed_files.c.received_date.between(min(days), max(days)))
+
+    def loaded_by(self, run_id: str) -> Counts:
+        """The manifest's sums over objects that a run loaded and no later one has read again."""
+        return self._counts(landed_files.c.run_id == run_id)
 
     def events(self) -> int:
         """Rows of the table of events."""
@@ -87,6 +83,16 @@ class EventAudit:
             ).select_from(_DELIVERIES.outerjoin(_PEOPLE, _DELIVERIES.c.person_id == _PEOPLE.c.person_id))
             with self._warehouse.connect() as connection:
                 return Strangers(*(int(number) for number in connection.rows(counted)[0]))
+
+    def _counts(self, *conditions: sa.ColumnElement[bool]) -> Counts:
+        columns = landed_files.c
+        sums = (columns.bytes, columns.rows, columns.inserted, columns.quarantined)
+        counted = sa.select(
+            sa.func.count(), *(sa.func.coalesce(sa.func.sum(each), 0) for each in sums)
+        ).where(columns.source == WEBHOOKS, columns.status == LOADED, *conditions)
+        with self._warehouse.session(), self._warehouse.connect() as connection:
+            prepare_webhooks(connection)
+            return Counts(*(int(number) for number in connection.rows(counted)[0]))
 
     def _scalar(self, statement: sa.Executable) -> Any:
         with self._warehouse.session(), self._warehouse.connect() as connection:

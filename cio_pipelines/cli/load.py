@@ -1,0 +1,105 @@
+"""`cio load`: what landed into the warehouse, by hand or by cron."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from cio_pipelines.cli.console import complain, out, pairs, warn
+from cio_pipelines.cli.days import chosen_days
+from cio_pipelines.settings import Settings, SettingsError, load_settings
+
+app = typer.Typer(no_args_is_help=True, help="Load what Customer.io delivered into the warehouse.")
+
+
+@app.callback()
+def loads() -> None:
+    """Load what Customer.io delivered into the warehouse."""
+
+
+@app.command()
+def webhooks(
+    partition: Annotated[
+        str | None, typer.Option(help="One day of receipt, such as 2026-05-20 (UTC).")
+    ] = None,
+    range_: Annotated[
+        str | None, typer.Option("--range", help="Days from A to B, both included: 2026-05-01...2026-05-20.")
+    ] = None,
+    again: Annotated[
+        bool, typer.Option("--again", help="Read objects again that were loaded before.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="End with one JSON object on the last line.")
+    ] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Show Dagster's log.")] = False,
+) -> None:
+    """Load reported events and build the marts of them, as one Dagster run.
+
+    Without --partition or --range it takes all days on which something landed. Only what is new is read.
+    """
+    settings = load_settings()
+    if partition is not None and range_ is not None:
+        raise SettingsError("Give only one of --partition and --range.")
+    ends = chosen_days(settings, partition, range_) or _landed(settings)
+    if ends is None:
+        out.print(f"Nothing has landed in {settings.landing_url}.")
+        raise typer.Exit
+    healthy, line = run_and_show(settings, *ends, only_new=not again, verbose=verbose)
+    if as_json:
+        sys.stdout.write(json.dumps(line) + "\n")
+    raise typer.Exit(0 if healthy else 1)
+
+
+def run_and_show(
+    settings: Settings, first: str, last: str, *, only_new: bool, verbose: bool = False
+) -> tuple[bool, dict[str, Any]]:
+    """Run the load of some days and print what became of it.
+
+    Returns:
+        Whether all is well, and the counts.
+    """
+    from cio_pipelines.definitions import defs
+    from cio_pipelines.runs import run_webhook_load
+    from cio_pipelines.webhooks.audit import EventAudit
+
+    result = run_webhook_load(first, last, defs(), only_new=only_new, verbose=verbose)
+    if result.interrupted:
+        raise KeyboardInterrupt
+    for name, words in result.warnings.items():
+        warn(f"{name}: {words}")
+    for name, words in {**result.failures, **result.failed_checks}.items():
+        complain(f"{name}: {words}")
+    audit = EventAudit(settings.warehouse(), settings.landing_zone())
+    counts = audit.loaded_by(result.run_id)
+    line = {
+        "run_id": result.run_id,
+        "success": result.success and not result.failed_checks,
+        "files": counts.files,
+        "events": counts.rows - counts.quarantined,
+        "inserted": counts.inserted,
+        "repeated": counts.repeated,
+        "quarantined": counts.quarantined,
+        "events_in_warehouse": audit.events(),
+    }
+    out.print(
+        pairs(
+            [
+                ("loaded", f"{counts.inserted:,} new events from {counts.files:,} objects"),
+                ("repeated", f"{counts.repeated:,} were known already"),
+                ("quarantined", f"{counts.quarantined:,} lines that are no events"),
+                ("in the warehouse", f"{line['events_in_warehouse']:,} events"),
+            ]
+        )
+    )
+    return bool(line["success"]), line
+
+
+def _landed(settings: Settings) -> tuple[str, str] | None:
+    """The first and the last day on which something landed."""
+    from cio_pipelines.webhooks.objects import Landed
+
+    days = Landed(settings.landing_zone()).days
+    return (days[0].isoformat(), days[-1].isoformat()) if days else None
