@@ -30,9 +30,11 @@ def serve(
     try:
         listener = server.listen(host, port)
     except (OSError, OverflowError) as error:
+        # Python adds the address, which is said already
+        reason, _, _ = str(getattr(error, "strerror", None) or error).partition(" (while attempting")
         raise SettingsError(
-            f"Cannot listen on {host} port {port} ({getattr(error, 'strerror', None) or error}). Stop what "
-            "uses that port, or give another address or --port (0 takes any free one)."
+            f"Cannot listen on {host} port {port} ({reason}). Stop what uses that port, or give another "
+            "address or --port (0 takes any free one)."
         ) from None
     log_to_standard_error()
     shown = f"[{host}]" if ":" in host else host
