@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from cio_pipelines.settings import LOCAL, SANDBOX_PORT, SANDBOX_SIGNING_KEY, SERVICE_PORT
+from cio_pipelines.cli.console import complain
+from cio_pipelines.settings import LOCAL, SANDBOX_PORT, SANDBOX_SIGNING_KEY, SERVICE_PORT, load_settings
 
 _RECEIVER = f"http://127.0.0.1:{SERVICE_PORT}/webhooks/customerio"
 _CLOCK = 60.0
@@ -39,19 +40,28 @@ def sandbox(
     ] = _CLOCK,
 ) -> None:
     """Run a local Customer.io with a page to look at, for development and tests."""
-    from cio_pipelines.sandbox import SandboxOptions, run_sandbox
+    from cio_pipelines.sandbox import SandboxError, SandboxOptions, run_sandbox
 
+    settings = load_settings()
+    # the receiver of this environment must know who signs
+    keys = (
+        settings.webhook_signing_keys() if settings.customerio_webhook_signing_key else (SANDBOX_SIGNING_KEY,)
+    )
     if not memory and not discard:
         database.parent.mkdir(parents=True, exist_ok=True)
-    run_sandbox(
-        SandboxOptions(
-            host=host,
-            port=port,
-            database=None if memory or discard else database,
-            discard=discard,
-            tls=tls,
-            webhook_url=webhook_url or None,
-            webhook_signing_key=SANDBOX_SIGNING_KEY,
-            webhook_clock=webhook_clock,
+    try:
+        run_sandbox(
+            SandboxOptions(
+                host=host,
+                port=port,
+                database=None if memory or discard else database,
+                discard=discard,
+                tls=tls,
+                webhook_url=webhook_url or None,
+                webhook_signing_key=keys[0],
+                webhook_clock=webhook_clock,
+            )
         )
-    )
+    except SandboxError as error:
+        complain(str(error))
+        raise typer.Exit(2) from None

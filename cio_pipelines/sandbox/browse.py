@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from importlib.resources import files
 from itertools import islice
 from typing import Any
@@ -10,14 +11,18 @@ import msgspec
 
 import cio_pipelines.sandbox
 from cio_pipelines.sandbox.app_api import shown
+from cio_pipelines.sandbox.consent import UNSUBSCRIBED, is_unsubscribed
 from cio_pipelines.sandbox.http import HTML, Answer, Request, json_answer, not_found
 from cio_pipelines.sandbox.records import Person, as_text
+from cio_pipelines.sandbox.webhooks import Reporter
 from cio_pipelines.sandbox.workspace import Workspace
 
 _PEOPLE_A_PAGE = 50
 _HISTORY_SHOWN = 200
 _LINES_SHOWN = 200
 _SUMMARY_CHARACTERS = 120
+_EVENTS_SHOWN = 100
+_ORIGINS = ("campaign_id", "newsletter_id", "broadcast_id", "transactional_message_id")
 _HEADERS = (
     # No script but our own can run, whatever a name holds; nothing is kept by the browser or sent elsewhere.
     (
@@ -36,6 +41,12 @@ _ASSETS = {
 }
 
 
+class _Kind(msgspec.Struct):
+    object_type: str = "no event"
+    metric: str = ""
+    timestamp: int = 0
+
+
 def asset(name: str) -> Answer:
     """A file of the page."""
     kind = _ASSETS.get(name)
@@ -44,7 +55,7 @@ def asset(name: str) -> Answer:
     return Answer(200, files(cio_pipelines.sandbox).joinpath("page", name).read_bytes(), kind, _HEADERS)
 
 
-def route(workspace: Workspace, request: Request) -> Answer:
+def route(workspace: Workspace, reporter: Reporter, request: Request) -> Answer:
     """Answer GET /_sandbox/browse/<view>."""
     match request.segments[2:]:
         case ["people"]:
@@ -54,6 +65,10 @@ def route(workspace: Workspace, request: Request) -> Answer:
             return json_answer({"person": None} if person is None else _person(workspace, person))
         case ["events"]:
             return json_answer({"events": _events(workspace)})
+        case ["messages"]:
+            return json_answer(_messages(workspace))
+        case ["webhooks"]:
+            return json_answer({**reporter.report(), "events": _reported(workspace)})
         case ["refused"]:
             newest = islice(reversed(workspace.refused), _LINES_SHOWN)
             return json_answer({"operations": [msgspec.to_builtins(entry) for entry in newest]})
@@ -118,6 +133,7 @@ def _person(workspace: Workspace, person: Person) -> dict[str, Any]:
             "devices": list(person.devices.values()),
             "relationships": person.relationships,
             "created_at": person.created_at,
+            "unsubscribed": is_unsubscribed(person.attributes.get(UNSUBSCRIBED)),
         },
         "history": [shown(activity) for activity in islice(workspace.newest(person), _HISTORY_SHOWN)],
     }
@@ -142,3 +158,53 @@ def _events(workspace: Workspace) -> list[dict[str, Any]]:
         if len(events) == _LINES_SHOWN:
             break
     return events
+
+
+def _messages(workspace: Workspace) -> dict[str, Any]:
+    """The newest deliveries, and how often each thing happened to all of them."""
+    totals: Counter[str] = Counter()
+    for delivery in workspace.deliveries.values():
+        totals.update({each.metric for each in delivery.happened})
+    deliveries: list[dict[str, Any]] = []
+    for delivery in islice(reversed(workspace.deliveries.values()), _LINES_SHOWN):
+        person = workspace.people.get(delivery.person)
+        kind, number = next((n, v) for n, v in delivery.origin.items() if n in _ORIGINS)
+        deliveries.append(
+            {
+                "created_at": delivery.created_at,
+                "channel": delivery.channel,
+                "origin": f"{kind.removesuffix('_id').replace('_', ' ')} {number}",
+                "subject": delivery.subject,
+                "recipient": delivery.recipient,
+                "who": person.key if person is not None else "",
+                "cio_id": delivery.person,
+                "happened": [{"metric": each.metric, "at": each.at} for each in delivery.happened],
+            }
+        )
+    return {
+        "deliveries": deliveries,
+        "total": len(workspace.deliveries),
+        "metrics": dict(totals.most_common()),
+    }
+
+
+def _reported(workspace: Workspace) -> list[dict[str, Any]]:
+    """The newest events to be reported, without what they say of people."""
+    shown_events: list[dict[str, Any]] = []
+    for event in islice(reversed(workspace.outbox.events.values()), _EVENTS_SHOWN):
+        try:
+            kind = msgspec.json.decode(event.body, type=_Kind)
+        except msgspec.MsgspecError:
+            kind = _Kind()
+        shown_events.append(
+            {
+                "number": event.number,
+                "event_id": event.event_id,
+                "what": f"{kind.object_type} {kind.metric}",
+                "at": kind.timestamp,
+                "state": event.state,
+                "status": event.status,
+                "attempts": event.attempts,
+            }
+        )
+    return shown_events

@@ -48,7 +48,7 @@ def route(sandbox: Sandbox, request: Request) -> Answer:
         case "GET", ["page.css" | "page.js" as name]:
             return browse.asset(name)
         case "GET", ["browse", _]:
-            return browse.route(workspace, request)
+            return browse.route(workspace, sandbox.reporter, request)
         case "GET", ["stats"]:
             return json_answer(sandbox.report())
         case "POST", ["reset"]:

@@ -96,9 +96,12 @@ class Outbox:
         self.given_up += 1
         self._note(event)
 
-    def forge(self, event: Reported, event_id: str) -> Reported:
-        """A copy under another id, which is never to be signed correctly."""
-        body = event.body.replace(event.event_id.encode(), event_id.encode(), 1)
+    def forge(self, event: Reported, event_id: str) -> Reported | None:
+        """A copy under another id, never to be signed correctly; None when its own id is not to be found."""
+        present = b'"%b"' % event.event_id.encode()
+        if not event.event_id or present not in event.body:
+            return None
+        body = event.body.replace(present, b'"%b"' % event_id.encode(), 1)
         forged = Reported(event.number, event_id, event.person, body, forged=True)
         self.forged.append(forged)
         return forged

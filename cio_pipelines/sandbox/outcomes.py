@@ -93,14 +93,15 @@ class Course:
         if self._happens("attempted"):
             steps.append(Step("attempted", created, {"failure_message": _REASONS["attempted"]}))
         if end in ("dropped", "bounced") or end is None:
-            steps.append(Step("sent", self._next(steps, created)))
+            steps.append(Step("sent", self._next(steps, created, soon=True)))
         if end is not None:
-            steps.append(Step(end, self._next(steps, created), {"failure_message": _REASONS[end]}))
+            at = self._next(steps, created, soon=True)
+            steps.append(Step(end, at, {"failure_message": _REASONS[end]}))
             return steps
         if "delivered" in self._known:
             if not self._happens("delivered"):
                 return steps
-            steps.append(Step("delivered", self._next(steps, created)))
+            steps.append(Step("delivered", self._next(steps, created, soon=True)))
         self._engage(steps)
         return steps
 
@@ -141,12 +142,13 @@ class Course:
         # drawn in any case, so that one share changes nothing else
         return (self._random.random() < getattr(self._mix, share)) & ((metric or share) in self._known)
 
-    def _next(self, steps: list[Step], otherwise: int) -> int:
-        """A moment after the last step: at least a second later, when there is time left."""
+    def _next(self, steps: list[Step], otherwise: int, *, soon: bool = False) -> int:
+        """A moment after the last step, a second or more when there is time; `soon` is within a minute."""
         if not steps:
             return otherwise
         last = steps[-1].at
-        return min(last + 1 + int((self._end - last) * self._random.random() ** _EARLY), self._end)
+        left = min(self._end - last, 60) if soon else self._end - last
+        return min(last + 1 + int(left * self._random.random() ** _EARLY), self._end)
 
     def _clicked(self, *, machine: bool) -> dict[str, Any]:
         number = self._random.randrange(len(_LINKS))

@@ -35,7 +35,7 @@ MEMBERS: dict[str, dict[str, tuple[str, ...]]] = {
         "bounced": (*_MAIL, "failure_message"),
         "dropped": (*_MAIL, "failure_message"),
         "spammed": _MAIL,
-        "failed": ("subject", "failure_message"),
+        "failed": (*_MAIL, "failure_message"),
         "undeliverable": (*_MAIL, "failure_message"),
     },
     "push": {

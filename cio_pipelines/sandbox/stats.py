@@ -102,6 +102,7 @@ class AnswerTimes:
         steps = sorted(self._steps.items())
         shown: dict[str, float] = {"count": count}
         for per_cent in (50, 95, 99):
+            shown[f"p{per_cent}"] = 0.0
             left = math.ceil(count * per_cent / 100)
             for step, times in steps:
                 left -= times

@@ -118,7 +118,11 @@ class Reporter:
         return dict(Counter(stream.failing for stream in self._streams if stream.failing))
 
     def report(self) -> dict[str, Any]:
-        """Everything as one JSON object; times in milliseconds, rates per second, within a per cent."""
+        """Everything as one JSON object; times in milliseconds, within a per cent.
+
+        `events_per_second` is from the first attempt to the last acknowledgement. `written_down` tells
+        whether the database knows of every acknowledgement, `trouble` what keeps it from that.
+        """
         queued = self.queued
         span = self._last_acknowledged - self._first_attempt
         return {
@@ -135,7 +139,8 @@ class Reporter:
             "bad_signatures": {"sent": sum(self._forged.values()), "by_status": dict(self._forged)},
             "answer_ms": {"2xx": self._times_ok.summary(), "all": self._times.summary()},
             "events_per_second": round(self._first_acknowledgements / span, 1) if span > 0 else 0.0,
-            "not_written_down": self._trouble,
+            "written_down": self._write_down is None,
+            "trouble": self._trouble,
         }
 
     def _forget_counts(self) -> None:
@@ -174,7 +179,7 @@ class Reporter:
                     stream.filled.clear()
                     await stream.filled.wait()
                 event = stream.queue[0]
-                if event.event_id and self._strikes(self.settings.bad_signatures):
+                if self._strikes(self.settings.bad_signatures):
                     await self._send_forged(event, connection)
                 await self._deliver(event, stream, connection)
                 stream.queue.popleft()
@@ -219,6 +224,8 @@ class Reporter:
     async def _send_forged(self, event: Reported, connection: Connection) -> None:
         """Once, besides the event: whatever the answer, it is not repeated."""
         forged = self._outbox.forge(event, new_event_id())
+        if forged is None:
+            return
         fields = _signed(f"not {self.settings.signing_key}", forged.body)
         status = await self._attempt(forged, fields, connection)
         self._forged[status] += 1

@@ -102,6 +102,18 @@ class Variant:
     def operations(self) -> list[dict[str, Any]]:
         return self._lines("operations")
 
+    def reported(self) -> list[dict[str, Any]]:
+        """The events themselves, in order."""
+        return [record["event"] for record in self._lines("webhooks/events")]
+
+    def send(self, **settings: Any) -> dict[str, Any]:
+        answer = self.request("POST", "/_sandbox/send", json=settings)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def activities(self) -> list[dict[str, Any]]:
+        return self._lines("activities")
+
     def wait(self, seconds: float) -> None:
         self._runner.run(asyncio.sleep(seconds))
 

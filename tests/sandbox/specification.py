@@ -17,10 +17,11 @@ from referencing.jsonschema import DRAFT202012
 SHARED = Path(os.environ.get("CIO_SHARED_DIR") or Path(__file__).parents[2].parent / "shared")
 FOLDER = SHARED / "openapi"
 TRACK = FOLDER / "customer-io-track-api-openapi.json"
+WEBHOOKS = FOLDER / "customer-io-reporting-webhooks-openapi.json"
 ALL_2022 = FOLDER / "customer-io-all-apis-openapi-2022-05.yaml"
 
 needs_documents = pytest.mark.skipif(
-    not (TRACK.is_file() and ALL_2022.is_file()),
+    not all(document.is_file() for document in (TRACK, WEBHOOKS, ALL_2022)),
     reason="Customer.io's OpenAPI documents are not there (CIO_SHARED_DIR/openapi)",
 )
 
@@ -96,3 +97,40 @@ def app_2022() -> Specification:
     paths = {path: item for path, item in document["paths"].items() if path.startswith("/v1/customers")}
     kept = {"paths": paths, "components": document.get("components", {})}
     return Specification(_walk(kept, _nullable))
+
+
+def webhooks() -> Specification:
+    """Reporting webhooks. The document calls the shape of a drafted push attempted (README, fault 9)."""
+    document = json.loads(WEBHOOKS.read_bytes())
+    drafted = document["components"]["schemas"]["push_drafted"]["allOf"][1]["properties"]["metric"]
+    drafted["enum"] = ["drafted"]
+    return Specification(document)
+
+
+def check_event(document: Specification, event: dict[str, Any]) -> None:
+    """Hold a reported event to its shape, and its data to the members that the shape knows.
+
+    Raises jsonschema.ValidationError, KeyError when there is no such shape, and AssertionError.
+    """
+    object_type = event["object_type"]
+    prefix = "person" if object_type == "customer" else object_type
+    keys = ("components", "schemas", f"{prefix}_{event['metric']}")
+    document.validator(*keys).validate(event)
+    assert set(event["data"]) <= _members(document, document.validator(*keys).schema)
+
+
+def _members(document: Specification, node: Any) -> set[str]:
+    """Every name that a schema, or one that it refers to, lists as a property or requires."""
+    if isinstance(node, list):
+        return {name for child in node for name in _members(document, child)}
+    if not isinstance(node, dict):
+        return set()
+    node = cast("dict[str, Any]", node)
+    if "$ref" in node:
+        return _members(document, document.document["components"]["schemas"][node["$ref"].rpartition("/")[2]])
+    names = set(node.get("properties", ())) | set(node.get("required", ()))
+    return names.union(*(_members(document, child) for child in _children(node)))
+
+
+def _children(node: dict[str, Any]) -> list[Any]:
+    return [*node.get("properties", {}).values(), node.get("allOf", []), node.get("oneOf", [])]

@@ -8,6 +8,8 @@ let stats = null;
 let shown = "";
 let query = "";
 let page = 0;
+const draft = {}; // shares as typed, and what came of each button: a redrawn view shows them again
+const said = new Map();
 
 function h(tag, properties, ...children) {
   const element = document.createElement(tag);
@@ -39,7 +41,7 @@ function time(seconds) {
 }
 
 function table(caption, quiet, headings, rows) {
-  const head = h("thead", {}, h("tr", {}, headings.map((text) => h("th", { scope: "col" }, text))));
+  const head = headings.length ? h("thead", {}, h("tr", {}, headings.map((text) => h("th", { scope: "col" }, text)))) : [];
   const title = h("caption", { class: quiet ? "quiet" : null }, caption);
   return h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption },
     h("table", {}, title, head, h("tbody", {}, rows)));
@@ -109,7 +111,10 @@ function personView(data) {
     cell("", activityTag(entry)), cell("text", activityDetail(entry))));
   return [back,
     h("div", { class: "person" }, h("h2", {}, person.key), h("span", { class: "mono faint" }, `cio_id ${person.cio_id}`),
-      h("span", { class: "faint" }, "created ", time(person.created_at))),
+      h("span", { class: "faint" }, "created ", time(person.created_at)),
+      person.unsubscribed ? tag("unsubscribed", "ignored") : tag("subscribed", "accepted"),
+      action(person.unsubscribed ? "Resubscribe" : "Unsubscribe",
+        () => ask("POST", person.unsubscribed ? "resubscribe" : "unsubscribe", { cio_id: person.cio_id }), () => "")),
     h("div", { class: "columns" },
       h("div", {},
         names.length ? table(`Attributes (${names.length})`, false, ["Name", "Value", "Type", "Set"], attributes)
@@ -117,6 +122,78 @@ function personView(data) {
         devices.length ? table("Devices", false, ["Token", "Platform", "Last used"], devices) : null,
         related.length ? table("Relationships", false, ["Object", "Attributes"], related) : null),
       h("div", {}, table("History, newest first", false, ["When", "What", "Detail"], history)))];
+}
+
+async function ask(method, path, body) {
+  const answer = await fetch(`/_sandbox/${path}`, { method, body: JSON.stringify(body) });
+  const told = await answer.json();
+  return answer.ok ? told : { refused: told.errors ? told.errors[0].detail : `status ${answer.status}` };
+}
+
+// A button that asks the sandbox for something and says what came of it beside itself.
+function action(label, request, tell) {
+  const outcome = h("span", { class: "found", role: "status" }, said.get(label) || "");
+  return [h("button", { type: "button", id: `do-${label.replaceAll(" ", "-").toLowerCase()}`, onclick: async (event) => {
+    event.target.disabled = true;
+    try {
+      const told = await request();
+      said.set(label, told.refused ? `Refused: ${told.refused}` : tell(told));
+    } catch {
+      said.set(label, "The sandbox does not answer.");
+    }
+    outcome.textContent = said.get(label);
+    event.target.disabled = false;
+    refresh();
+  } }, label), outcome];
+}
+
+function sendBar() {
+  const share = (name, value) => h("label", { for: `share-${name}` }, `${name}, %`,
+    h("input", { id: `share-${name}`, type: "number", min: "0", max: "100", value: draft[name] ?? value,
+      oninput: (event) => { draft[name] = event.target.value; } }));
+  const shares = [["opened", 35], ["clicked", 20], ["bounced", 2], ["unsubscribed", 1]];
+  return h("div", { class: "bar" }, shares.map(([name, value]) => share(name, value)),
+    action("Send a demo newsletter", () => ask("POST", "send", {
+      newsletter: { newsletter_id: 1 }, subject: "A demo newsletter",
+      mix: Object.fromEntries(shares.map(([name]) => [name, Number(byId(`share-${name}`).value) / 100])),
+    }), (told) => `${count(told.deliveries)} sent, ${count(told.events)} events` +
+      Object.entries(told.skipped).map(([why, people]) => `, ${count(people)} ${why.replaceAll("_", " ")}`).join("")));
+}
+
+function messagesView(data) {
+  if (!data.total) return [sendBar(), empty("No messages yet", h("p", {}, "Send a newsletter to everybody here who has an e-mail address and has not unsubscribed. What becomes of it is drawn by chance, and reported by webhook."))];
+  const totals = Object.entries(data.metrics).map(([metric, number]) => h("span", {}, metricTag(metric), ` ${count(number)}`));
+  const rows = data.deliveries.map((entry) => h("tr", {}, cell("time", time(entry.created_at)), cell("fixed", entry.channel),
+    h("th", { scope: "row", class: "who" }, entry.who ? link(entry.cio_id, entry.who) : h("span", { class: "faint" }, "gone")),
+    cell("fixed", entry.origin), cell("text", entry.subject),
+    cell("tags", entry.happened.map((each) => metricTag(each.metric, each.at)))));
+  return [sendBar(), h("p", { class: "totals" }, h("span", {}, `${count(data.total)} messages`), totals),
+    table("Messages, newest first", true, ["Sent", "Channel", "Person", "Of", "Subject", "What happened"], rows)];
+}
+
+const BAD = ["bounced", "dropped", "failed", "undeliverable", "spammed"];
+const metricTag = (metric, at) => h("span", { class: `tag ${BAD.includes(metric) ? "rejected" : metric === "unsubscribed" ? "ignored" : ""}`, title: at ? new Date(at * 1000).toISOString() : null }, metric);
+
+function webhooksView(data) {
+  const settings = data.settings;
+  const facts = [
+    ["Sent to", settings.url || "nowhere: events are kept"], ["Waiting", count(data.queued + data.in_flight)],
+    ["Acknowledged", count(data.acknowledged)], ["Given up", count(data.given_up)], ["Attempts", count(data.attempts)],
+    ["Answers", Object.entries(data.by_status).map(([status, number]) => `${count(number)} × ${status}`).join(", ") || "none yet"],
+    ["Answer time", data.answer_ms.all.count ? `${data.answer_ms.all.p50} ms median, ${data.answer_ms.all.p99} ms for 99%` : "none yet"],
+    ["Waits", settings.clock === 1 ? "as long as Customer.io's" : `${rate(settings.clock)} times shorter than Customer.io's`],
+  ].map(([name, value]) => h("tr", {}, h("th", { scope: "row" }, name), cell("text", value)));
+  const failing = Object.entries(data.failing).map(([status, streams]) => `${status} (${count(streams)} of ${count(settings.streams)} ${settings.streams === 1 ? "stream" : "streams"})`);
+  const rows = data.events.map((event) => h("tr", {}, cell("number", count(event.number)), cell("fixed", event.what),
+    cell("", tag(event.state.replaceAll("_", " "), { acknowledged: "accepted", given_up: "rejected", waiting: "ignored" }[event.state])),
+    cell("fixed", event.status), cell("number", count(event.attempts)), cell("time", event.at ? time(event.at) : ""), cell("mono fixed", event.event_id)));
+  return [
+    failing.length ? h("p", { class: "banner bad", role: "status" }, `Held back by ${failing.join(", ")}: what comes after a failing event waits.`) : null,
+    settings.url ? h("div", { class: "bar" }, action("Try again now", () => ask("PUT", "webhooks", {}), () => "Tried.")) : null,
+    table("Reporting", false, [], facts),
+    rows.length ? table("Events, newest first", false, ["Number", "What", "State", "Answer", "Attempts", "Happened", "Event id"], rows)
+      : empty("Nothing to report yet", h("p", {}, "Sent messages and changes of consent are reported here.")),
+  ].filter(Boolean);
 }
 
 function activityTag(entry) {
@@ -158,6 +235,8 @@ function refusedView(data) {
 function route() {
   const [view, person] = location.hash.replace(/^#\//, "").split("/");
   if (view === "people" && person) return { view: "people", url: `person?cio_id=${person}`, draw: personView };
+  if (view === "messages") return { view, url: "messages", draw: messagesView };
+  if (view === "webhooks") return { view, url: "webhooks", draw: webhooksView };
   if (view === "events") return { view, url: "events", draw: eventsView };
   if (view === "refused") return { view, url: "refused", draw: refusedView };
   return { view: "people", url: `people?page=${page}&q=${encodeURIComponent(query)}`, draw: peopleView };
@@ -179,6 +258,8 @@ function drawTiles() {
   const refused = outcomes.rejected + outcomes.ignored;
   byId("count-refused").textContent = count(refused);
   byId("count-refused").hidden = !refused;
+  byId("count-webhooks").textContent = Object.keys(stats.webhook.failing).join(", ");
+  byId("count-webhooks").hidden = !Object.keys(stats.webhook.failing).length;
   const kinds = stats.faults.map((fault) => `${fault.kind.replaceAll("_", " ")}${fault.status ? ` ${fault.status}` : ""}, ${count(fault.hits)} ${fault.hits === 1 ? "hit" : "hits"}`);
   byId("faults").textContent = `Faults are switched on: ${kinds.join("; ")}.`;
   byId("faults").hidden = !kinds.length;
@@ -206,10 +287,11 @@ async function refresh() {
     shown = key;
     const field = document.activeElement;
     const caret = field && field.id === "search" ? [field.selectionStart, field.selectionEnd] : null;
+    const focused = field && content.contains(field) ? field.id : "";
     content.replaceChildren(...here.draw(JSON.parse(text)));
-    if (caret && byId("search")) {
-      byId("search").focus();
-      byId("search").setSelectionRange(...caret);
+    if (focused && byId(focused)) {
+      byId(focused).focus();
+      if (caret) byId(focused).setSelectionRange(...caret);
     }
   } catch {
     byId("lost").hidden = false;
