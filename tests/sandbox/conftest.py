@@ -28,6 +28,15 @@ def server(shared_server: SandboxServer) -> SandboxServer:
 
 
 @pytest.fixture
+def reporting(server: SandboxServer) -> Iterator[SandboxServer]:
+    """An empty sandbox, to do with its webhook whatever is wanted."""
+    yield server
+    server.set_webhook(
+        url=None, streams=1, timeout=4.0, clock=1.0, duplicates=0.0, bad_signatures=0.0, resign=True
+    )
+
+
+@pytest.fixture
 def track(server: SandboxServer) -> Iterator[httpx.Client]:
     with track_client(server) as client:
         yield client

@@ -17,7 +17,11 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from cio_pipelines.sandbox import SandboxServer
+
 KEY = "sandbox-signing-key"
+FAST = 1_000_000.0
+"""A clock on which seven days are 0.6 seconds and an hour is 4 milliseconds."""
 Script = Callable[["Received"], int | str]
 """From a request to a status, or to `hang`, `reset` or `close` (answer 200, then end the connection)."""
 
@@ -119,3 +123,32 @@ def receiver(
             released.set()
             server.shutdown()
             thread.join()
+
+
+def events(*names: str, person: str = "p") -> list[dict[str, Any]]:
+    return [
+        {
+            "event_id": name,
+            "object_type": "email",
+            "metric": "sent",
+            "timestamp": 1_700_000_000,
+            "data": {"identifiers": {"id": person}},
+        }
+        for name in names
+    ]
+
+
+def states(server: SandboxServer) -> dict[str, str]:
+    return {record["event_id"]: record["state"] for record in server.reported_events()}
+
+
+def until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.01)
+
+
+def fail_first(times: int, answer: int | str, names: tuple[str, ...] = ("a",)) -> Script:
+    """Answer so to the first attempts at these events, and 200 to everything else."""
+    return lambda request: answer if request.event_id in names and request.attempt <= times else 200

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
+from websockets.sync.client import ClientConnection, connect
 
 from cio_pipelines.sandbox import SandboxServer
 
@@ -83,25 +89,110 @@ def test_events_and_refused_operations_are_listed_newest_first(
     ]
 
 
+def browser(profile: Path) -> list[str]:
+    return [
+        BROWSER or "",
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        f"--user-data-dir={profile}",
+    ]
+
+
+class Page:
+    """A page in a browser, spoken to by its debugging protocol."""
+
+    def __init__(self, connection: ClientConnection) -> None:
+        self._connection = connection
+        self._number = 0
+
+    def run(self, script: str) -> Any:
+        """The value of a script."""
+        self._number += 1
+        parameters = {"expression": script, "returnByValue": True}
+        call = {"id": self._number, "method": "Runtime.evaluate", "params": parameters}
+        self._connection.send(json.dumps(call))
+        while (answer := json.loads(self._connection.recv(10))).get("id") != self._number:
+            pass
+        return answer["result"]["result"].get("value")
+
+    def until(self, script: str) -> None:
+        """Wait until a script's value is true."""
+        deadline = time.monotonic() + 20
+        while not self.run(script):
+            assert time.monotonic() < deadline, script
+            time.sleep(0.05)
+
+    def click(self, name: str) -> None:
+        self.until(f"document.getElementById('{name}') !== null")
+        self.run(f"document.getElementById('{name}').click()")
+
+
+@contextmanager
+def page(url: str, profile: Path) -> Iterator[Page]:
+    command = [*browser(profile), "--remote-debugging-port=0", url]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            told = profile / "DevToolsActivePort"
+            deadline = time.monotonic() + 20
+            while not (told.exists() and told.read_text().count("\n")):
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+            port = told.read_text().split()[0]
+            (target,) = [
+                each for each in httpx.get(f"http://127.0.0.1:{port}/json").json() if each["type"] == "page"
+            ]
+            with connect(target["webSocketDebuggerUrl"], max_size=None) as connection:
+                yield Page(connection)
+        finally:
+            process.terminate()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium on PATH")
+def test_buttons_send_a_newsletter_and_change_consent(
+    track: httpx.Client, server: SandboxServer, tmp_path: Path
+) -> None:
+    send(track, *(identify(name, email=f"{name}@example.com") for name in ("ada", "grace")))
+    with page(f"{server.url}/#/messages", tmp_path / "profile") as shown:
+        shown.until("document.getElementById('share-opened') !== null")
+        shown.run(
+            "for (const [name, value] of [['opened', 100], ['bounced', 0], ['unsubscribed', 0]]) {"
+            "const field = document.getElementById(`share-${name}`);"
+            "field.value = value; field.dispatchEvent(new Event('input')); }"
+        )
+        shown.click("do-send-a-demo-newsletter")
+        shown.until("document.body.textContent.includes('2 sent, ')")
+        shown.until("document.querySelectorAll('td.tags').length === 2")
+        assert shown.run("document.getElementById('share-opened').value") == "100"
+        shown.run(f"location.hash = '#/people/{server.people()['ada']['cio_id']}'")
+        shown.click("do-unsubscribe")
+        shown.click("do-resubscribe")
+        shown.until("document.getElementById('do-unsubscribe') !== null")
+        shown.run("location.hash = '#/webhooks'")
+        shown.until("document.body.textContent.includes('customer unsubscribed')")
+        assert shown.run("document.body.textContent.includes('nowhere: events are kept')")
+    metrics = [record["event"]["metric"] for record in server.reported_events()]
+    assert metrics[-2:] == ["unsubscribed", "subscribed"]
+    assert metrics.count("opened") >= 2
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium on PATH")
 def test_hostile_names_are_shown_as_text(track: httpx.Client, server: SandboxServer, tmp_path: Path) -> None:
     send(track, identify(HOSTILE, name=HOSTILE, link="javascript:alert(1)"))
     send(track, person("event", HOSTILE, name=HOSTILE, attributes={HOSTILE: HOSTILE}), identify(HOSTILE * 9))
     cio_id = server.people()[HOSTILE]["cio_id"]
-    for number, view in enumerate(("people", f"people/{cio_id}", "events", "refused")):
+    server.send(newsletter={"newsletter_id": 1}, channel="in_app", subject=HOSTILE)
+    for number, view in enumerate(("people", f"people/{cio_id}", "messages", "events", "refused")):
         document = subprocess.run(
             [
-                BROWSER or "",
-                "--headless",
-                "--no-sandbox",
-                "--disable-gpu",
-                "--disable-quic",
-                "--no-first-run",
-                "--disable-background-networking",
-                "--disable-component-update",
-                "--disable-sync",
-                f"--user-data-dir={tmp_path / str(number)}",
+                *browser(tmp_path / str(number)),
                 "--virtual-time-budget=3000",
                 "--dump-dom",
                 f"{server.url}/#/{view}",
