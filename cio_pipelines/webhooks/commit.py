@@ -114,7 +114,7 @@ class GroupCommit:
         self._workers = workers
         self._metrics = metrics
         self._folders: dict[tuple[str, date], _Folder] = {}
-        self._trouble = Seldom()
+        self._troubles: dict[str, Seldom] = {}
         self.waiting_events = 0
         self.waiting_bytes = 0
 
@@ -189,12 +189,14 @@ class GroupCommit:
         error = done.exception()
         if error is None:
             self._metrics.written(len(group.events), done.result())
-            if self._trouble.ended():
-                _log.warning("events are stored again")
+            if self._troubles.pop(group.folder.object_type, None) is not None:
+                fields = {"object_type": group.folder.object_type}
+                _log.warning("events are stored again", extra={"fields": fields})
         elif not isinstance(error, _NotStarted):
             self._metrics.commit_failures.inc()
             # other errors than our own may quote what was being written
-            self._complain(str(error) if isinstance(error, LandingError) else type(error).__name__)
+            reason = str(error) if isinstance(error, LandingError) else type(error).__name__
+            self._complain(group.folder, reason)
         group.answer(Outcome.DURABLE if error is None else Outcome.FAILED)
         if not group.overdue:
             group.folder.writes -= 1
@@ -205,8 +207,8 @@ class GroupCommit:
         group.overdue = True
         group.answer(Outcome.LATE)
         self._metrics.commits_late.inc()
-        self._complain(f"The landing zone took more than {self._limits.answer_seconds:g} s.")
         folder = group.folder
+        self._complain(folder, f"The landing zone took more than {self._limits.answer_seconds:g} s.")
         if folder.gathering is group:
             folder.gathering = None
             folder.is_due = False
@@ -215,9 +217,9 @@ class GroupCommit:
             folder.writes -= 1
         self._go_on(folder)
 
-    def _complain(self, reason: str) -> None:
-        if failed := self._trouble.happened():
-            fields = {"reason": reason, "failed_writes": failed}
+    def _complain(self, folder: _Folder, reason: str) -> None:
+        if failed := self._troubles.setdefault(folder.object_type, Seldom()).happened():
+            fields = {"object_type": folder.object_type, "reason": reason, "failed_writes": failed}
             _log.error("events cannot be stored, and are answered 503", extra={"fields": fields})
 
     def _go_on(self, folder: _Folder) -> None:

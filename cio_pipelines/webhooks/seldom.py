@@ -23,9 +23,3 @@ class Seldom:
         self._told_at = now
         count, self._untold = self._untold, 0
         return count
-
-    def ended(self) -> bool:
-        """Forget; whether anything was told, so that its end is worth a line too."""
-        told = self._told_at > 0
-        self._untold, self._told_at = 0, -_SECONDS
-        return told

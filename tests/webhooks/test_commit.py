@@ -186,7 +186,7 @@ def test_a_failing_zone_is_answered_503_until_it_works_again(
 
 
 def test_when_one_type_fails_the_others_are_answered_as_stored(
-    tmp_path: Path, senders: ThreadPoolExecutor
+    tmp_path: Path, senders: ThreadPoolExecutor, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "webhooks").mkdir()
     (tmp_path / "webhooks" / "object_type=push").write_text("a file where a folder should be")
@@ -196,6 +196,7 @@ def test_when_one_type_fails_the_others_are_answered_as_stored(
 
     assert [answer.status_code for answer in answers] == [200, 503] * 10
     assert Counter(landed(tmp_path)) == Counter(("email", body) for body in bodies[::2])
+    assert [record.__dict__["fields"]["object_type"] for record in caplog.records] == ["push"]
 
 
 def test_the_day_of_receipt_is_in_utc_and_changes_at_midnight(tmp_path: Path) -> None:
