@@ -4,17 +4,33 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.table import Table
 
-from cio_pipelines.cli.console import complain, out
+from cio_pipelines.cli import load
+from cio_pipelines.cli.console import complain, out, pairs
 from cio_pipelines.cli.ports import is_sandbox, is_taken
-from cio_pipelines.settings import LOCAL, SANDBOX_PORT, Settings, SettingsError, load_settings
+from cio_pipelines.cli.receiver import ReceiverProcess
+from cio_pipelines.settings import (
+    LOCAL,
+    SANDBOX_PORT,
+    SERVICE_PORT,
+    Settings,
+    SettingsError,
+    load_settings,
+)
 from cio_pipelines.warehouse.connect import duckdb_path
+
+if TYPE_CHECKING:
+    from cio_pipelines.sandbox import SandboxServer
+
+NEWSLETTER = 1
+NEWSLETTER_PEOPLE = 2_000
 
 
 def demo(
@@ -23,7 +39,9 @@ def demo(
         bool, typer.Option("--replace", help="Let it replace app.users and app.orders of WAREHOUSE_URL.")
     ] = False,
 ) -> None:
-    """Seed a demo company, start the sandbox, run dbt and the sync, change about 1% and sync again."""
+    """The whole loop: seed a company, sync it, change about 1%, sync again; send messages, receive what
+    becomes of them, load that, and sync what people said.
+    """
     # Dagster and DuckDB take seconds to load: other commands need not wait for them.
     from cio_pipelines.cli.sync import default_request, run_and_show, today
     from cio_pipelines.demo import change, seed
@@ -44,15 +62,22 @@ def demo(
     _start_clean(database, replace=replace)
     summary = seed(database, people)
     out.print(f"Seeded {summary.people:,} people and {summary.orders:,} orders into {database}")
-    with _sandbox(settings) as sandboxed:
+    with _sandbox(settings) as (sandboxed, server):
         out.rule("First sync: everybody")
         healthy = run_and_show(sandboxed, Request(full=True, partition=today()))
         out.rule(f"Second sync: {change(database):,} people changed")
         healthy = run_and_show(sandboxed, default_request(sandboxed)) and healthy
+        out.rule("Customer.io sends a newsletter, and reports what becomes of it")
+        person = _report_back(sandboxed, server)
+        healthy = load.run_and_show(sandboxed, today(), today(), only_new=True)[0] and healthy
+        out.print(_newsletter(sandboxed))
+        out.rule("Third sync: what people said to Customer.io")
+        healthy = run_and_show(sandboxed, default_request(sandboxed)) and healthy
+        out.print(_consent(sandboxed, server, person))
     out.rule()
     out.print("Look around:  [bold]make dev[/] opens the Dagster UI beside the sandbox's page:")
     out.print("    Dagster   http://127.0.0.1:3000   (runs, lineage, checks, partitions)")
-    out.print(f"    sandbox   http://127.0.0.1:{SANDBOX_PORT}   (people, events, what was refused)")
+    out.print(f"    sandbox   http://127.0.0.1:{SANDBOX_PORT}   (people, messages, events, what was refused)")
     if not healthy:
         complain("The demo did not end well: see above.")
     raise typer.Exit(0 if healthy else 1)
@@ -73,11 +98,70 @@ def _start_clean(database: Path, *, replace: bool) -> None:
         path.unlink(missing_ok=True)
     if not os.environ.get("DAGSTER_HOME"):
         shutil.rmtree(LOCAL / "dagster", ignore_errors=True)
+    shutil.rmtree(LOCAL / "landing", ignore_errors=True)
+
+
+def _report_back(settings: Settings, server: SandboxServer) -> str:
+    """Send a newsletter, let somebody unsubscribe, and take in what is reported; returns that person's id."""
+    port = 0 if is_taken(SERVICE_PORT) else SERVICE_PORT
+    with ReceiverProcess(os.environ, port) as receiver:
+        sent = server.send(newsletter={"newsletter_id": NEWSLETTER}, people=NEWSLETTER_PEOPLE, seed=1)
+        person = next(
+            name for name, who in server.people().items() if who["attributes"].get("marketing_opt_in") is True
+        )
+        server.unsubscribe(person)
+        server.set_webhook(url=receiver.url, signing_key=settings.webhook_signing_keys()[0], streams=16)
+        reported = server.wait_until_reported(timeout=120)
+    answers = reported["answer_ms"]["2xx"]
+    out.print(
+        pairs(
+            [
+                ("sent", f"{sent['deliveries']:,} messages; {person} unsubscribed"),
+                (
+                    "reported",
+                    f"{reported['acknowledged']:,} events, {reported['events_per_second']:,.0f}/s, each "
+                    f"answered when it was durable: 99% within {answers['p99']:.0f} ms",
+                ),
+            ]
+        )
+    )
+    return person
+
+
+def _newsletter(settings: Settings) -> Table:
+    """The mart's row of the newsletter."""
+    row = _row(
+        settings,
+        "campaign_performance",
+        ["sent", "delivered", "human_opened", "machine_opened", "human_clicked", "unsubscribed", "bounced"],
+        origin_kind="newsletter",
+    )
+    told = ", ".join(f"{name.replace('_', ' ')} {number:,}" for name, number in row.items())
+    return pairs([("campaign_performance", told)])
+
+
+def _consent(settings: Settings, server: SandboxServer, person: str) -> Table:
+    """What the warehouse and Customer.io hold of one who unsubscribed."""
+    row = _row(settings, "customerio_people", ["marketing_opt_in", "unsubscribed"], person_id=person)
+    there = server.people()[person]["attributes"]
+    told = [f"{name} = {value}" for name, value in row.items()]
+    known = [f"{name} = {there.get(name)}" for name in row]
+    return pairs([(f"{person} in the mart", ", ".join(told)), (f"{person} in Customer.io", ", ".join(known))])
+
+
+def _row(settings: Settings, table: str, names: Sequence[str], **where: str) -> dict[str, Any]:
+    """Columns of the first row of a mart for which `where` holds."""
+    import sqlalchemy as sa
+
+    mart = sa.table(table, *(sa.column(name) for name in {*names, *where}), schema="analytics")
+    statement = sa.select(*(mart.c[name] for name in names)).filter_by(**where)
+    with settings.warehouse().connect() as connection:
+        return dict(zip(names, connection.rows(statement)[0], strict=True))
 
 
 @contextmanager
-def _sandbox(settings: Settings) -> Generator[Settings]:
-    """The sandbox in a process of its own, and the settings with which it is talked to."""
+def _sandbox(settings: Settings) -> Generator[tuple[Settings, SandboxServer]]:
+    """The settings with which the sandbox is talked to, and the sandbox, in a process of its own."""
     from cio_pipelines.sandbox import SandboxOptions, SandboxServer
 
     options = {
@@ -91,6 +175,6 @@ def _sandbox(settings: Settings) -> Generator[Settings]:
     with SandboxServer(SandboxOptions(port=port, **options)) as server:
         os.environ["CUSTOMERIO_TRACK_URL"] = server.url
         try:
-            yield load_settings()
+            yield load_settings(), server
         finally:
             del os.environ["CUSTOMERIO_TRACK_URL"]

@@ -6,10 +6,6 @@ What is measured by `cio bench webhooks` is shown by a test too, with fewer even
 from __future__ import annotations
 
 import os
-import signal
-import socket
-import subprocess
-import sys
 import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
@@ -17,9 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import httpx
 import sqlalchemy as sa
 
+from cio_pipelines.cli.receiver import ReceiverProcess
 from cio_pipelines.landing import LandingZone
 from cio_pipelines.sandbox import SandboxOptions, SandboxServer
 from cio_pipelines.warehouse import open_warehouse
@@ -29,7 +25,6 @@ from cio_pipelines.webhooks.objects import Landed
 from cio_pipelines.webhooks.tables import webhook_events
 
 _KEY = "storm-signing-key"
-_START_SECONDS = 30.0
 _DUPLICATES, _BAD_SIGNATURES = 0.05, 0.01
 
 
@@ -68,7 +63,11 @@ def storm(
     """
     zone = folder / "landing"
     zone.mkdir()
-    port = _free_port()
+    environment = {
+        **os.environ,
+        "LANDING_URL": f"file://{zone}",
+        "CUSTOMERIO_WEBHOOK_SIGNING_KEY": _KEY,
+    }
     options = SandboxOptions(
         webhook_signing_key=_KEY,
         webhook_streams=streams,
@@ -76,7 +75,7 @@ def storm(
         webhook_duplicates=_DUPLICATES,
         webhook_bad_signatures=_BAD_SIGNATURES,
     )
-    with SandboxServer(options) as sandbox, _Receiver(zone, port) as receiver:
+    with SandboxServer(options) as sandbox, ReceiverProcess(environment) as receiver:
         sandbox.generate_events(events, people=10_000)
         started = time.monotonic()
         sandbox.set_webhook(url=receiver.url)
@@ -137,56 +136,6 @@ def _compared(
     )
 
 
-class _Receiver:
-    """`cio serve` in a process that can be killed; always at the same port."""
-
-    def __init__(self, zone: Path, port: int) -> None:
-        self._port = port
-        self._environment = {
-            **os.environ,
-            "LANDING_URL": f"file://{zone}",
-            "CUSTOMERIO_WEBHOOK_SIGNING_KEY": _KEY,
-        }
-        self._process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._port}/webhooks/customerio"
-
-    def start(self) -> None:
-        """Start it, and wait until it answers."""
-        command = [Path(sys.executable).with_name("cio"), "serve", "--port", str(self._port)]
-        self._process = subprocess.Popen(  # noqa: S603  # our own executable
-            command, env=self._environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        deadline = time.monotonic() + _START_SECONDS
-        while True:
-            try:
-                httpx.get(f"http://127.0.0.1:{self._port}/healthz", trust_env=False).raise_for_status()
-            except httpx.HTTPError:
-                if self._process.poll() is not None or time.monotonic() > deadline:
-                    raise
-                time.sleep(0.05)
-            else:
-                return
-
-    def kill(self) -> None:
-        """As an out-of-memory killer does."""
-        self._end(signal.SIGKILL)
-
-    def __enter__(self) -> _Receiver:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._end(signal.SIGTERM)
-
-    def _end(self, number: signal.Signals) -> None:
-        if self._process is not None:
-            self._process.send_signal(number)
-            self._process.wait()
-
-
 @contextmanager
 def _unwritable(zone: Path) -> Generator[None]:
     """A file stands in the place of the folder: nobody can write there, not even root."""
@@ -203,9 +152,3 @@ def _unwritable(zone: Path) -> Generator[None]:
 def _wait_for(sandbox: SandboxServer, acknowledged: int) -> None:
     while (report := sandbox.webhooks())["acknowledged"] < acknowledged and not report["idle"]:
         time.sleep(0.02)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
