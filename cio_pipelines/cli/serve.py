@@ -22,13 +22,13 @@ def serve(
 ) -> None:
     """Receive Customer.io's reporting webhooks into the landing zone, until SIGTERM or Ctrl-C."""
     # FastAPI takes a second to load: other commands need not wait for it
-    from cio_pipelines.webhooks import server
+    from cio_pipelines import serving
     from cio_pipelines.webhooks.service import WEBHOOK_PATH
 
     settings = load_settings()
     app = _application(settings)
     try:
-        listener = server.listen(host, port)
+        listener = serving.listen(host, port)
     except (OSError, OverflowError) as error:
         # Python adds the address, which is said already
         reason, _, _ = str(getattr(error, "strerror", None) or error).partition(" (while attempting")
@@ -43,7 +43,7 @@ def serve(
         "landing_zone": settings.landing_url,
         "signing_keys": len(settings.webhook_signing_keys()),
     }
-    server.serve(app, listener, lambda: _log.info("receiving", extra={"fields": fields}))
+    serving.serve(app, listener, lambda: _log.info("receiving", extra={"fields": fields}))
     _log.info("stopped")
 
 

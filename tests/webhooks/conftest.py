@@ -24,7 +24,7 @@ from fastapi import FastAPI
 
 from cio_pipelines.customerio.signature import sign
 from cio_pipelines.landing import LandingZone
-from cio_pipelines.webhooks import server
+from cio_pipelines.serving import listen
 from cio_pipelines.webhooks.layout import place_of
 from cio_pipelines.webhooks.service import WEBHOOK_PATH, create_app
 
@@ -100,7 +100,7 @@ class Running:
 @contextmanager
 def running(app: FastAPI, folder: Path) -> Iterator[Running]:
     """Serve an application in a thread."""
-    listener = server.listen("127.0.0.1", 0)
+    listener = listen("127.0.0.1", 0)
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     process = uvicorn.Server(
         uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=8)

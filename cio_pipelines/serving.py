@@ -1,4 +1,4 @@
-"""Serving the application until it is told to stop: what waits is stored and answered first."""
+"""Serving an ASGI application on this process's own terms: a socket of ours, and a signal is a clean end."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ from starlette.types import ASGIApp
 _BACKLOG = 1_024
 _KEEP_ALIVE_SECONDS = 75
 _SHUTDOWN_SECONDS = 8
-"""For bodies that are arriving and events that wait; both are answered before. Cloud Run grants ten."""
+"""More than any request takes: those that are going on are answered. Cloud Run grants ten."""
 
 
-class _Server(uvicorn.Server):
+class Server(uvicorn.Server):
+    """Ends without an error on SIGINT and SIGTERM, and says when it takes connections."""
+
     def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
         super().__init__(config)
         self._ready = ready
@@ -44,7 +46,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def serve(app: ASGIApp, listener: socket.socket, ready: Callable[[], None]) -> None:
-    """Serve until SIGINT or SIGTERM, in the main thread.
+    """Serve until SIGINT or SIGTERM, in the main thread; requests that are going on are answered first.
 
     Args:
         app: the application, with a lifespan.
@@ -63,4 +65,4 @@ def serve(app: ASGIApp, listener: socket.socket, ready: Callable[[], None]) -> N
         timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
     )
     with listener, asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-        runner.run(_Server(config, ready).serve(sockets=[listener]))
+        runner.run(Server(config, ready).serve(sockets=[listener]))
