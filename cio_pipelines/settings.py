@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -112,8 +113,8 @@ class Settings(BaseModel):
     @field_validator("landing_url", "landing_exports_url")
     @classmethod
     def _names_a_landing_zone(cls, url: str | None) -> str | None:
-        if url is not None and not url.startswith(("file:///", "gs://")):
-            raise ValueError("it begins neither with file:/// nor with gs://")
+        if url is not None and re.match(r"file:///.|gs://[^/]", url) is None:
+            raise ValueError("it is neither file:///absolute/folder nor gs://bucket/prefix")
         return url
 
     @property

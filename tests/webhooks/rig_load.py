@@ -57,9 +57,15 @@ class LoadRig:
         self.runs = 0
 
     def land(
-        self, bodies: Iterable[bytes], *, day: date = MONDAY, at: datetime = NOON, object_type: str = "email"
+        self,
+        bodies: Iterable[bytes],
+        *,
+        day: date = MONDAY,
+        at: datetime | None = None,
+        object_type: str = "email",
     ) -> str:
-        """One object of events; returns its path. The events are received a second apart."""
+        """One object of events; returns its path. They are received from noon on, a second apart."""
+        at = at or datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
         received = [Received(at + timedelta(seconds=n), body) for n, body in enumerate(bodies)]
         return self.land_raw(lines(received), day=day, object_type=object_type)
 

@@ -16,7 +16,7 @@ from cio_pipelines.cli.storm import storm
 def test_every_acknowledged_event_is_loaded_once(
     tmp_path: Path, events: int, kills: int, outage_seconds: float
 ) -> None:
-    """With 5% duplicates and 1% bad signatures, kills, and a landing zone that cannot be written for a while."""
+    """5% duplicates, 1% bad signatures, kills, and a landing zone that cannot be written for a while."""
     result = storm(tmp_path, events, kills=kills, outage_seconds=outage_seconds)
 
     assert result.wrong == dict.fromkeys(result.wrong, 0)
