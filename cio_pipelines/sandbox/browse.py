@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from importlib.resources import files
 from itertools import islice
 from typing import Any
@@ -161,10 +160,7 @@ def _events(workspace: Workspace) -> list[dict[str, Any]]:
 
 
 def _messages(workspace: Workspace) -> dict[str, Any]:
-    """The newest deliveries, and how often each thing happened to all of them."""
-    totals: Counter[str] = Counter()
-    for delivery in workspace.deliveries.values():
-        totals.update({each.metric for each in delivery.happened})
+    """The newest deliveries, and to how many of all each thing happened."""
     deliveries: list[dict[str, Any]] = []
     for delivery in islice(reversed(workspace.deliveries.values()), _LINES_SHOWN):
         person = workspace.people.get(delivery.person)
@@ -184,7 +180,7 @@ def _messages(workspace: Workspace) -> dict[str, Any]:
     return {
         "deliveries": deliveries,
         "total": len(workspace.deliveries),
-        "metrics": dict(totals.most_common()),
+        "metrics": dict(workspace.deliveries_by_metric.most_common()),
     }
 
 

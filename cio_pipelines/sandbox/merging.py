@@ -12,7 +12,7 @@ EVENT_SECONDS = 30 * 86_400
 
 
 def merge_people(workspace: Workspace, primary: Person, secondary: Person) -> None:
-    """Give `primary` what it lacks and `secondary` has, and the recent events; then `secondary` is gone.
+    """Give `primary` what it lacks and `secondary` has, messages and recent events; `secondary` is gone then.
 
     Devices are not among what Customer.io documents as carried over.
     """
@@ -42,6 +42,10 @@ def merge_people(workspace: Workspace, primary: Person, secondary: Person) -> No
             primary.set_at[attribute] = set_at.get(attribute, now)
     for anonymous_id in anonymous_ids:
         workspace.join_anonymous(primary, anonymous_id)
+    for delivery in workspace.deliveries.values():
+        if delivery.person == secondary.cio_id:
+            delivery.person = primary.cio_id
+            workspace.touch_delivery(delivery)
     primary.updated_at = now
     workspace.touch(primary)
     workspace.record("profile_merge", primary, now, {"secondary": name})

@@ -185,6 +185,8 @@ def _happen(workspace: Workspace, step: Step, delivery: Delivery, person: Person
     """Record a step, report it and let it have its effect on the person."""
     event_id, details = new_event_id(step.at), step.details
     workspace.touch_delivery(delivery)
+    if all(each.metric != step.metric for each in delivery.happened):
+        workspace.deliveries_by_metric[step.metric] += 1
     flags = {name: details[name] for name in ("machine", "proxied", "prefetched") if name in details}
     delivery.happened.append(
         Happened(

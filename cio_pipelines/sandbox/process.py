@@ -173,9 +173,14 @@ class SandboxServer:
         self._call("PUT", "webhooks", json=settings)
 
     def wait_until_reported(self, timeout: float = 30.0) -> dict[str, Any]:
-        """Wait until nothing is left to send; returns `webhooks()`. Raises SandboxError after `timeout` s."""
+        """Wait until nothing is left to send; returns `webhooks()`.
+
+        Raises SandboxError after `timeout` seconds, and at once when there is no URL to send to.
+        """
         deadline = time.monotonic() + timeout
         while not (report := self.webhooks())["idle"]:
+            if report["settings"]["url"] is None:
+                raise SandboxError("events wait and there is no URL: set_webhook(url=…) first")
             if time.monotonic() > deadline:
                 raise SandboxError(
                     f"{report['queued'] + report['in_flight']} events are not reported after {timeout:g} "

@@ -104,7 +104,7 @@ class Store:
                 workspace.remember_operation(entry)
             workspace.event_ids = {row[0] for row in self._connection.execute("select id from event_ids")}
             for delivery in self._rows("select document from deliveries order by created_at", Delivery):
-                workspace.deliveries[delivery.delivery_id] = delivery
+                workspace.restore_delivery(delivery)
             for gone in self._rows("select document from gone", Gone):
                 workspace.gone[gone.cio_id] = gone
             rows = self._connection.execute("select * from reported order by number")

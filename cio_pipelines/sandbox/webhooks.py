@@ -67,6 +67,7 @@ class Reporter:
         self._tasks: set[asyncio.Task[None]] = set()
         self._write_down: asyncio.TimerHandle | None = None
         self._stopped = False
+        self._in_flight = 0
         self._forget_counts()
         if settings.url is not None:
             outbox.listener = self._added
@@ -144,7 +145,6 @@ class Reporter:
         }
 
     def _forget_counts(self) -> None:
-        self._in_flight = 0
         self._attempts = 0
         self._by_status: Counter[str] = Counter()
         self._forged: Counter[str] = Counter()

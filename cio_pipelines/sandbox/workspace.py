@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator
 from typing import Any, TypeVar
 
@@ -57,6 +57,7 @@ class Workspace:
         self.last_activity = 0
         self.last_operation = 0
         self.deliveries: dict[str, Delivery] = {}
+        self.deliveries_by_metric: Counter[str] = Counter()
         self.gone: dict[str, Gone] = {}
         self.last_change = 0
         self.exported_change = 0
@@ -209,10 +210,15 @@ class Workspace:
         self._keep(self.deliveries, delivery.delivery_id, delivery, noted)
 
     def touch_delivery(self, delivery: Delivery) -> None:
-        """Note that something has happened to a delivery."""
+        """Note that a delivery has changed."""
         delivery.change = self.next_change()
         if self.changes is not None:
             self.changes.deliveries.add(delivery.delivery_id)
+
+    def restore_delivery(self, delivery: Delivery) -> None:
+        """Put back a delivery read from the database."""
+        self.deliveries[delivery.delivery_id] = delivery
+        self.deliveries_by_metric.update({each.metric for each in delivery.happened})
 
     def note_export(self) -> None:
         """Note that everything so far was exported."""

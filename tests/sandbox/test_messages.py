@@ -171,6 +171,14 @@ def test_merge_that_unsubscribes_the_one_who_stays_is_reported(sandbox: Variant)
     assert [event["data"]["customer_id"] for event in sandbox.reported()] == ["b", "a"]
 
 
+def test_messages_of_a_merged_person_are_those_of_the_one_who_stays(sandbox: Variant) -> None:
+    sandbox.track(identify("a"), reachable("b"))
+    sandbox.send(newsletter=NEWSLETTER, mix=DELIVERED)
+    sandbox.track({"type": "person", "action": "merge", "primary": {"id": "a"}, "secondary": {"id": "b"}})
+    shown = sandbox.request("GET", "/_sandbox/browse/messages").json()
+    assert [delivery["who"] for delivery in shown["deliveries"]] == ["a"]
+
+
 def test_clicks_change_consent_once(server: SandboxServer) -> None:
     with track_client(server) as track:
         send(track, identify("a", email="a@example.com"))

@@ -56,6 +56,7 @@ def test_wrong_flag_value_ends_with_code_2_and_a_reason() -> None:
 def test_flags_set_every_kind_of_option(tmp_path: Path) -> None:
     flags = ["--port", "81", "--discard", "--no-tls", "--workspace-kind", "id", "--oversize-status", "413"]
     flags += ["--ca-file", str(tmp_path), "--app-requests-per-second", "2.5", "--fault", "reset,count=1"]
+    flags += ["--webhook-url", "http://127.0.0.1:1/", "--no-webhook-resign"]
     options = options_from_flags(flags)
     assert options == SandboxOptions(
         port=81,
@@ -65,6 +66,8 @@ def test_flags_set_every_kind_of_option(tmp_path: Path) -> None:
         ca_file=tmp_path,
         app_requests_per_second=2.5,
         faults=({"kind": "reset", "count": 1},),
+        webhook_url="http://127.0.0.1:1/",
+        webhook_resign=False,
     )
 
 
