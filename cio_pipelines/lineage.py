@@ -53,7 +53,7 @@ def column_lineage(
 
     Args:
         manifest: dbt's `manifest.json`, by a command that compiles (`build`, `run`, `compile`; not `parse`).
-        model_unique_id: such as `model.cio_pipelines.customerio_people`.
+        model_unique_id: such as `model.cio_pipelines.customerio_people`, or a snapshot's.
         dialect: sqlglot's name of the warehouse's SQL (`duckdb`, `bigquery`).
 
     Raises:
@@ -74,6 +74,8 @@ def trace_model(manifest: Mapping[str, Any], model_unique_id: str, dialect: str 
     model = manifest.get("nodes", {}).get(model_unique_id)
     if model is None:
         raise LineageError(f"The manifest has no model {model_unique_id}.")
+    # dbt itself adds columns to a snapshot, made from none
+    is_snapshot = model.get("resource_type") == "snapshot"
     sql = model.get("compiled_code")
     if not sql:
         raise LineageError(
@@ -86,7 +88,7 @@ def trace_model(manifest: Mapping[str, Any], model_unique_id: str, dialect: str 
     undeclared = {
         column: "declared in the manifest, but the SQL does not select it"
         for column in _declared(model)
-        if column not in traced.columns
+        if column not in traced.columns and not (is_snapshot and column.startswith("dbt_"))
     }
     return ModelLineage(traced.columns, {**traced.untraced, **undeclared})
 

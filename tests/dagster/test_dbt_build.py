@@ -53,8 +53,9 @@ def test_every_model_is_materialised_and_every_test_is_a_check(built: dg.Execute
 
     assert built.success
     assert made >= {"stg_app__users", "stg_app__orders", "int_people__orders", "int_people__consent"}
-    assert made >= {"customerio_people", "follower"}
-    assert len(checks(built)) == 7
+    assert made >= {"stg_customerio__webhook_events", "app_consent_history", "consent_changes", "deliveries"}
+    assert made >= {"customerio_people", "campaign_performance", "person_engagement", "follower"}
+    assert len(checks(built)) == 11
 
 
 def test_unit_tests_are_no_part_of_a_run(built: dg.ExecuteInProcessResult) -> None:
@@ -230,7 +231,7 @@ def test_a_value_that_cannot_be_cast_is_not_quoted_anywhere(
     result = run_dbt(database)
 
     assert "Conversion Error" in failure(result)
-    assert "model customerio_people" in failure(result)
+    assert "snapshot app_consent_history" in failure(result)
     said = capfd.readouterr()
     assert "ada@example.com" not in str(list(result.all_events)) + said.out + said.err
     assert "Conversion Error" in said.out

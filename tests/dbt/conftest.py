@@ -11,7 +11,11 @@ from typing import Any
 
 import duckdb
 import pytest
+from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 from dbt.cli.main import dbtRunner
+
+from cio_pipelines.warehouse import open_warehouse
+from cio_pipelines.webhooks.tables import prepare_webhooks
 
 PROJECT = Path(__file__).parents[2] / "dbt_project"
 
@@ -30,20 +34,32 @@ class Outcome:
 Dbt = Callable[..., Outcome]
 
 
+NO_DATABASE = Path(":memory:")
+
+
 @pytest.fixture(scope="session")
 def dbt(tmp_path_factory: pytest.TempPathFactory) -> Dbt:
-    """Runs a dbt command on a DuckDB file: `dbt(database, "build", "--select", …)`."""
+    """Runs a dbt command on a DuckDB file: `dbt(database, "build", "--select", …)`.
+
+    The tables of reported events are there, as they are in every run. `project` is another project's folder.
+    """
     state = tmp_path_factory.mktemp("dbt")
 
-    def run(database: Path | str, *arguments: str) -> Outcome:
+    def run(database: Path, *arguments: str, project: Path = PROJECT) -> Outcome:
+        if database != NO_DATABASE:
+            warehouse = open_warehouse(f"duckdb:///{database}", memory_limit="500MB", threads=2)
+            with warehouse.connect() as connection:
+                prepare_webhooks(connection)
         with pytest.MonkeyPatch.context() as environment, warnings.catch_warnings():
             # dbt's own dependencies warn about each other
             warnings.simplefilter("ignore")
             environment.setenv("DBT_DUCKDB_PATH", str(database))
             environment.setenv("DBT_TARGET_PATH", str(state / "target"))
             environment.setenv("DBT_LOG_PATH", str(state / "logs"))
-            where = ["--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT)]
+            where = ["--project-dir", str(project), "--profiles-dir", str(project)]
             done = dbtRunner().invoke(["--quiet", *arguments, *where])
+            # it keeps the file open, which nobody else in this process could then open in another manner
+            DuckDBConnectionManager.close_all_connections()
         if done.exception is not None:
             raise done.exception
         results: list[Any] = list(getattr(done.result, "results", []))

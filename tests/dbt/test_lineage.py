@@ -10,8 +10,11 @@ from typing import Any
 import pytest
 
 from cio_pipelines.lineage import LineageError, column_lineage, trace_model
-from tests.dbt.conftest import Dbt
+from tests.dbt.conftest import NO_DATABASE, Dbt
 
+DELIVERIES = "model.cio_pipelines.deliveries"
+HISTORY = "snapshot.cio_pipelines.app_consent_history"
+EVENTS = "source.cio_pipelines.customerio.webhook_events"
 MART = "model.cio_pipelines.customerio_people"
 USERS = "source.cio_pipelines.app.users"
 ORDERS = "source.cio_pipelines.app.orders"
@@ -20,7 +23,7 @@ ORDERS = "source.cio_pipelines.app.orders"
 @pytest.fixture(scope="module")
 def manifest(dbt: Dbt) -> dict[str, Any]:
     """Compiled without a warehouse, as the code location is built."""
-    return dbt(":memory:", "compile").manifest
+    return dbt(NO_DATABASE, "compile").manifest
 
 
 def models(manifest: dict[str, Any]) -> list[str]:
@@ -28,7 +31,7 @@ def models(manifest: dict[str, Any]) -> list[str]:
 
 
 def sources_of(manifest: dict[str, Any], unique_id: str, column: str) -> set[tuple[str, str]]:
-    if unique_id.startswith("source."):
+    if unique_id.startswith("source.") or column.startswith("dbt_"):
         return {(unique_id, column)}
     origins = column_lineage(manifest, unique_id)[column]
     return {source for origin in origins for source in sources_of(manifest, *origin)}
@@ -51,7 +54,13 @@ def test_the_plan_comes_from_the_application_through_staging(manifest: dict[str,
     [
         ("person_id", {(USERS, "user_id")}),
         ("opted_out", {(USERS, "marketing_opt_in"), (USERS, "transactional_opt_in")}),
-        ("updated_at", {(USERS, "updated_at"), (USERS, "created_at"), (ORDERS, "ordered_at")}),
+        (
+            "updated_at",
+            {
+                *((USERS, "updated_at"), (USERS, "created_at"), (ORDERS, "ordered_at")),
+                *((EVENTS, "loaded_at"), (HISTORY, "dbt_valid_from")),
+            },
+        ),
         ("deleted_at", {(USERS, "deleted_at")}),
         ("orders_count", {(ORDERS, "order_id")}),
         ("lifetime_value", {(ORDERS, "amount"), (ORDERS, "status")}),
@@ -61,6 +70,36 @@ def test_columns_reach_their_sources(
     manifest: dict[str, Any], column: str, origins: set[tuple[str, str]]
 ) -> None:
     assert sources_of(manifest, MART, column) == origins
+
+
+@pytest.mark.parametrize(
+    ("column", "origins"),
+    [
+        ("delivery_id", {"delivery_id"}),
+        ("origin_id", {"broadcast_id", "newsletter_id", "transactional_message_id", "campaign_id"}),
+        ("sent_at", {"metric", "event_at"}),
+        ("machine_clicks", {"metric", "event", "event_id"}),
+        ("loaded_at", {"loaded_at"}),
+    ],
+)
+def test_what_became_of_messages_reaches_the_reported_events(
+    manifest: dict[str, Any], column: str, origins: set[str]
+) -> None:
+    assert sources_of(manifest, DELIVERIES, column) == {(EVENTS, origin) for origin in origins}
+
+
+@pytest.mark.parametrize("column", ["marketing_opt_in", "unsubscribed"])
+def test_what_people_said_in_customerio_reaches_their_consent(manifest: dict[str, Any], column: str) -> None:
+    found = sources_of(manifest, MART, column)
+
+    assert {(EVENTS, "metric"), (EVENTS, "event_at"), (USERS, "marketing_opt_in")} <= found
+
+
+def test_a_snapshot_is_traced_without_the_columns_that_dbt_adds(manifest: dict[str, Any]) -> None:
+    traced = trace_model(manifest, HISTORY)
+
+    assert traced.untraced == {}
+    assert traced.columns["updated_at"] == (("model.cio_pipelines.stg_app__users", "updated_at"),)
 
 
 def test_every_column_of_every_model_is_traced(manifest: dict[str, Any]) -> None:

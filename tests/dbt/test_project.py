@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from cio_pipelines.demo import seed
+from cio_pipelines.webhooks.tables import webhook_events
 from tests.dbt.conftest import Dbt, Outcome, execute
 
 
@@ -20,12 +21,12 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def built(dbt: Dbt, database: Path) -> Outcome:
     seed(database, people=10, now=datetime(2026, 5, 20, tzinfo=UTC))
-    return dbt(database, "run")
+    return dbt(database, "build", "--exclude-resource-type", "unit_test", "test")
 
 
 def nodes(manifest: dict[str, Any]) -> list[dict[str, Any]]:
-    models = [node for node in manifest["nodes"].values() if node["resource_type"] == "model"]
-    return [*models, *manifest["sources"].values()]
+    made = [node for node in manifest["nodes"].values() if node["resource_type"] in ("model", "snapshot")]
+    return [*made, *manifest["sources"].values()]
 
 
 def test_every_relation_and_every_column_is_described(built: Outcome) -> None:
@@ -36,14 +37,26 @@ def test_every_relation_and_every_column_is_described(built: Outcome) -> None:
         if not column["description"].strip()
     ]
 
-    assert len(nodes(built.manifest)) == 7
+    assert len(nodes(built.manifest)) == 14
     assert silent == []
 
 
 def test_every_relation_has_an_owner_and_a_group(built: Outcome) -> None:
-    owned = {node["name"]: node["config"]["meta"]["dagster"] for node in nodes(built.manifest)}
+    metas = {node["name"]: node["config"]["meta"] for node in nodes(built.manifest)}
+    # its asset is a Python one, which says so itself
+    assert metas.pop("webhook_events") == {"made_here": True}
 
+    owned = {name: meta["dagster"] for name, meta in metas.items()}
     assert all(meta["owners"] == ["team:growth"] and meta["group"] for meta in owned.values())
+
+
+def test_the_reported_events_are_declared_as_their_table_describes_itself(built: Outcome) -> None:
+    declared = built.manifest["sources"]["source.cio_pipelines.customerio.webhook_events"]
+
+    assert {name: column["description"] for name, column in declared["columns"].items()} == {
+        column.name: column.comment for column in webhook_events.columns
+    }
+    assert declared["description"] == webhook_events.comment
 
 
 def test_the_declared_columns_are_the_columns(database: Path, built: Outcome) -> None:
@@ -53,15 +66,14 @@ def test_the_declared_columns_are_the_columns(database: Path, built: Outcome) ->
 
 
 def test_models_are_named_for_their_layer(built: Outcome) -> None:
-    layers = {node["name"]: node["path"].split("/")[0] for node in nodes(built.manifest)[:5]}
+    models = [node for node in nodes(built.manifest) if node["resource_type"] == "model"]
+    prefixes = {"stg": "staging", "int": "intermediate"}
 
-    assert layers == {
-        "stg_app__users": "staging",
-        "stg_app__orders": "staging",
-        "int_people__orders": "intermediate",
-        "int_people__consent": "intermediate",
-        "customerio_people": "marts",
-    }
+    assert len(models) == 10
+    for node in models:
+        assert node["path"].split("/")[0] == prefixes.get(node["name"].partition("_")[0], "marts"), node[
+            "name"
+        ]
 
 
 def test_dbt_leaves_nothing_in_the_project_folder(built: Outcome) -> None:
@@ -72,4 +84,5 @@ def test_dbt_leaves_nothing_in_the_project_folder(built: Outcome) -> None:
         "macros",
         "models",
         "profiles.yml",
+        "snapshots",
     }

@@ -20,7 +20,7 @@ select
     -- control columns: the sync reads them and never sends them
     users.user_id as person_id,
     coalesce(
-        {{ greatest_known(["users.updated_at", "orders.last_ordered_at"]) | indent(8) }},
+        {{ greatest_known(["users.updated_at", "orders.last_ordered_at", "consent.updated_at"]) | indent(8) }},
         users.created_at
     ) as updated_at,
     consent.opted_out,
@@ -33,6 +33,7 @@ select
     users.created_at,
     consent.marketing_opt_in,
     consent.transactional_opt_in,
+    consent.unsubscribed,
     coalesce(orders.orders_count, 0) as orders_count,
     coalesce(orders.lifetime_value, 0) as lifetime_value,
     orders.average_order_value,
