@@ -21,7 +21,7 @@ def serve(
     port: Annotated[int, typer.Option(envvar="PORT", help="0 takes a free one.")] = SERVICE_PORT,
 ) -> None:
     """Receive Customer.io's reporting webhooks into the landing zone, until SIGTERM or Ctrl-C."""
-    # FastAPI takes a second to load: other commands need not wait for it
+    # other commands need not wait for FastAPI
     from cio_pipelines import serving
     from cio_pipelines.webhooks.service import WEBHOOK_PATH
 

@@ -55,7 +55,7 @@ def signed(body: bytes, *, key: str = KEY, at: float | None = None) -> dict[str,
 def landed(folder: Path) -> list[tuple[str, bytes]]:
     """Object type (of the folder) and body of every event in a landing zone."""
     found: list[tuple[str, bytes]] = []
-    for file in folder.rglob("*.ndjson.gz"):
+    for file in folder.rglob("[!.]*.ndjson.gz"):  # a killed writer leaves a file whose name begins with a dot
         place = place_of(str(file.relative_to(folder)))
         assert place is not None
         for line in gzip.decompress(file.read_bytes()).splitlines():
