@@ -66,6 +66,10 @@ def _application(settings: Settings) -> FastAPI:
     limits = ServiceLimits(
         max_bytes=settings.cio_webhook_max_bytes,
         tolerance_seconds=settings.cio_webhook_tolerance_seconds,
-        commit=CommitLimits(window_seconds=settings.cio_webhook_commit_seconds),
+        commit=CommitLimits(
+            window_seconds=settings.cio_webhook_commit_seconds,
+            # the largest body must fit beside others, or it would be refused for ever
+            waiting_bytes=max(CommitLimits().waiting_bytes, 4 * settings.cio_webhook_max_bytes),
+        ),
     )
     return create_app(zone=zone, keys=keys, bus=bus, limits=limits)
