@@ -1,4 +1,4 @@
-"""`cio dev`: the Dagster UI beside the sandbox, until Ctrl-C."""
+"""`cio dev`: the Dagster UI beside the sandbox and the receiver, until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -15,13 +15,20 @@ import typer
 
 from cio_pipelines.cli.console import out
 from cio_pipelines.cli.ports import is_taken
-from cio_pipelines.settings import LOCAL, ROOT, SANDBOX_PORT, SettingsError, load_settings
+from cio_pipelines.cli.receiver import ReceiverProcess
+from cio_pipelines.settings import LOCAL, ROOT, SANDBOX_PORT, SERVICE_PORT, SettingsError, load_settings
+
+_STREAMS = 16
+"""Events reported at once: Customer.io has one stream, but nobody who tries this wants to wait for it."""
 
 
 def dev(
     port: Annotated[int, typer.Option(min=1, max=65_535, help="Port of the Dagster UI.")] = 3000,
 ) -> None:
-    """Open the Dagster UI beside the sandbox (which is started only when no workspace is set)."""
+    """Open the Dagster UI beside the sandbox and a receiver of its webhooks.
+
+    Those two are started only when no workspace is set.
+    """
     from cio_pipelines.runs import dagster_home
     from cio_pipelines.sandbox import SandboxOptions, SandboxServer
 
@@ -32,17 +39,23 @@ def dev(
     with contextlib.ExitStack() as stack:
         if settings.is_sandboxed and settings.customerio_track_url is None and not is_taken(SANDBOX_PORT):
             LOCAL.mkdir(exist_ok=True)
+            receiver = ReceiverProcess(os.environ, 0 if is_taken(SERVICE_PORT) else SERVICE_PORT)
+            stack.enter_context(receiver)
             options = SandboxOptions(
                 port=SANDBOX_PORT,
                 database=LOCAL / "sandbox.sqlite",
                 workspace_kind=settings.customerio_workspace_kind,
                 region=settings.customerio_region.value,
+                webhook_url=receiver.url,
+                webhook_signing_key=settings.webhook_signing_keys()[0],
+                webhook_streams=_STREAMS,
             )
             stack.enter_context(SandboxServer(options))
+            out.print(f"Receiver  {receiver.url}   (what it takes lies in {settings.landing_url})")
         out.print(f"Dagster   http://127.0.0.1:{port}   (home: {home}; ready in a quarter of a minute)")
         if settings.track_url is not None:
             out.print(f"Customer.io stands at {settings.track_url}")
-        out.print("Ctrl-C stops both.")
+        out.print("Ctrl-C stops all of it.")
         _serve_dagster(home, port)
 
 

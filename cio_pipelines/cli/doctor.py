@@ -12,6 +12,7 @@ from rich.markup import escape
 
 from cio_pipelines.cli.console import out
 from cio_pipelines.customerio import CustomerIOError, NotFound, RetryPolicy, TransportError
+from cio_pipelines.landing import LandingError
 from cio_pipelines.settings import ROOT, Settings, SettingsError, load_settings
 from cio_pipelines.sync.errors import SyncError
 from cio_pipelines.sync.specs import PEOPLE
@@ -40,6 +41,7 @@ def doctor() -> None:
         ("source contract", _source),
         ("mart", _mart),
         ("sync state", _state),
+        ("landing zone", _landing),
         ("Customer.io", _workspace),
     ]
     findings = [_look(name, look, settings) for name, look in looks]
@@ -51,7 +53,7 @@ def doctor() -> None:
 def _look(name: str, look: Callable[[Settings], Finding], settings: Settings) -> Finding:
     try:
         return look(settings)
-    except (SettingsError, SyncError, WarehouseError, CustomerIOError) as error:
+    except (SettingsError, SyncError, WarehouseError, LandingError, CustomerIOError) as error:
         return Finding(name, "failed", str(error))
 
 
@@ -74,14 +76,15 @@ def _source(settings: Settings) -> Finding:
 
     warehouse = settings.warehouse()
     manifest = load_manifest(dbt_project())
-    missing = missing_sources(warehouse, foreign_sources(manifest).values())
+    sources = foreign_sources(manifest).values()
+    missing = missing_sources(warehouse, sources)
     if missing:
         return Finding(
             "source contract",
             "failed",
             f"missing: {', '.join(missing)}. Load them into {warehouse.name}, or change WAREHOUSE_URL.",
         )
-    read = ", ".join(f"{item['schema']}.{item['identifier']}" for item in manifest["sources"].values())
+    read = ", ".join(f"{item['schema']}.{item['identifier']}" for item in sources)
     return Finding("source contract", "ok", f"all columns that dbt reads of {read}")
 
 
@@ -97,6 +100,24 @@ def _state(settings: Settings) -> Finding:
     letters = len(settings.people_sync().letters())
     told = "ready" if not letters else f"ready; dead letters: {letters} (`cio dead-letters list`)"
     return Finding("sync state", "ok", told)
+
+
+def _landing(settings: Settings) -> Finding:
+    from cio_pipelines.webhooks.audit import EventAudit
+
+    unloaded = EventAudit(settings.warehouse(), settings.landing_zone()).unloaded()
+    told = f"{settings.landing_url}: {unloaded.files:,} objects of events"
+    waiting = len(unloaded.unread)
+    if waiting:
+        told += f", {waiting:,} not loaded yet (`cio load webhooks`)"
+    if unloaded.failed:
+        told = f"{told}; {len(unloaded.failed):,} cannot be read, such as {next(iter(unloaded.failed))}"
+        return Finding("landing zone", "failed", f"{told}: see the check all_files_loaded.")
+    try:
+        keys = len(settings.webhook_signing_keys())
+    except SettingsError as error:
+        return Finding("landing zone", "warning", f"{told}. `cio serve` cannot receive: {error}")
+    return Finding("landing zone", "ok", f"{told}; signing keys: {keys}")
 
 
 def _workspace(settings: Settings) -> Finding:

@@ -94,6 +94,7 @@ def cli(tmp_path: Path, sandbox: SandboxServer, company: Path, dagster_home: Pat
         {
             "WAREHOUSE_URL": f"duckdb:///{database}",
             "DAGSTER_HOME": str(dagster_home),
+            "LANDING_URL": f"file://{tmp_path / 'landing'}",
             "CUSTOMERIO_TRACK_URL": sandbox.url,
         },
     )

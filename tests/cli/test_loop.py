@@ -1,0 +1,59 @@
+"""What people say to Customer.io comes back: sandbox, receiver, load, mart and sync as their commands."""
+
+from __future__ import annotations
+
+import os
+
+from cio_pipelines.cli.receiver import ReceiverProcess
+from cio_pipelines.sandbox import SandboxServer
+
+from .conftest import Cli
+
+
+def consent(cli: Cli, person: str) -> tuple[bool | None, bool | None, bool]:
+    """Of one person in the mart: marketing_opt_in, unsubscribed, opted_out."""
+    (row,) = cli.execute(
+        "select marketing_opt_in, unsubscribed, opted_out from analytics.customerio_people "
+        f"where person_id = '{person}'"
+    )
+    return row
+
+
+def test_an_unsubscribe_reaches_the_mart_and_survives_the_next_sync(cli: Cli, sandbox: SandboxServer) -> None:
+    assert cli("sync", "people", "--full").code == 0
+    known = sandbox.people()
+    person = next(name for name, who in known.items() if who["attributes"].get("marketing_opt_in") is True)
+    assert consent(cli, person) == (True, None, False)
+    sandbox.unsubscribe(person)
+    with ReceiverProcess({**os.environ, **cli.environment}) as receiver:
+        sandbox.set_webhook(url=receiver.url)
+        sandbox.wait_until_reported()
+    sandbox.set_webhook(url=None)
+
+    loaded = cli("load", "webhooks", "--json")
+    again = cli("load", "webhooks", "--json", "--again")
+    synced = cli("sync", "people", "--json")
+    after = cli("sync", "people", "--full", "--json")
+
+    assert (loaded.code, loaded.line["inserted"], loaded.line["quarantined"]) == (0, 1, 0)
+    assert (again.code, again.line["files"], again.line["repeated"]) == (0, 1, 0)
+    assert again.line["events_in_warehouse"] == 1
+    assert consent(cli, person) == (False, True, False)
+    # the person is told to Customer.io as unsubscribed, once, and nothing undoes it
+    assert (synced.line["planned"], synced.line["accepted"]) == (1, 1)
+    assert after.line["planned"] == 0
+    attributes = sandbox.people()[person]["attributes"]
+    assert (attributes["unsubscribed"], attributes["marketing_opt_in"]) == (True, False)
+
+
+def test_a_load_without_anything_landed_says_so(cli: Cli) -> None:
+    ended = cli("load", "webhooks")
+
+    assert ended.code == 0
+    assert "Nothing has landed" in ended.out
+
+
+def test_a_load_refuses_what_is_no_day(cli: Cli) -> None:
+    assert cli("load", "webhooks", "--partition", "yesterday").code == 2
+    both = cli("load", "webhooks", "--partition", "2026-05-20", "--range", "2026-05-01...2026-05-20")
+    assert (both.code, "only one of" in both.err) == (2, True)
