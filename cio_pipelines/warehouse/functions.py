@@ -220,7 +220,8 @@ class integer_of_text(Dialected):
 
     type = sa.BigInteger()
     templates: ClassVar[dict[str, str]] = {
-        "duckdb": "TRY_CAST({0} AS BIGINT)",
+        # its cast alone would round a fraction
+        "duckdb": "CASE WHEN NOT regexp_matches({0}, '[.eE]') THEN TRY_CAST({0} AS BIGINT) END",
         "bigquery": "SAFE_CAST({0} AS INT64)",
     }
 

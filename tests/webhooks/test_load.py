@@ -67,6 +67,7 @@ def test_an_event_becomes_a_row_of_typed_columns(rig: LoadRig) -> None:
         ({"newsletter_id": 9_007_199_254_740_993}, "newsletter_id", 9_007_199_254_740_993),
         ({"campaign_id": "23"}, "campaign_id", 23),
         ({"campaign_id": "x"}, "campaign_id", None),
+        ({"campaign_id": 23.5}, "campaign_id", None),
         ({"campaign_id": None}, "campaign_id", None),
         ({}, "person_id", None),
     ],
@@ -135,7 +136,14 @@ def test_lines_that_are_no_event_go_to_quarantine_with_their_reason(rig: LoadRig
         ]
     )
     path = rig.land_raw(bad)
-    odd = rig.land([event(2, metric=None), event(3, timestamp="soon"), event(4, timestamp=1_764_000_000_000)])
+    odd = rig.land(
+        [
+            event(2, metric=None),
+            event(3, timestamp="soon"),
+            event(4, timestamp=1_764_000_000_000),
+            event(5, timestamp=1.5),
+        ]
+    )
 
     report = rig.run()
 
@@ -150,13 +158,14 @@ def test_lines_that_are_no_event_go_to_quarantine_with_their_reason(rig: LoadRig
         (odd, 1, "the event has no metric"),
         (odd, 2, "the event has no timestamp in whole seconds"),
         (odd, 3, "the event's timestamp is not in seconds since 1970"),
+        (odd, 4, "the event has no timestamp in whole seconds"),
     ]
     assert rig.quarantine()[0][3] == "{\n"
-    assert sum(report.quarantined.values()) == report.total.quarantined == 10
+    assert sum(report.quarantined.values()) == report.total.quarantined == 11
     assert rig.events("file") == [(good,)]
     # read again, they are not there twice
     rig.run(only_new=False)
-    assert len(rig.quarantine()) == 10
+    assert len(rig.quarantine()) == 11
 
 
 def test_the_manifest_accounts_for_every_object(rig: LoadRig) -> None:
