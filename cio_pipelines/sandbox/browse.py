@@ -190,7 +190,7 @@ def _reported(workspace: Workspace) -> list[dict[str, Any]]:
     for event in islice(reversed(workspace.outbox.events.values()), _EVENTS_SHOWN):
         try:
             kind = msgspec.json.decode(event.body, type=_Kind)
-        except msgspec.MsgspecError:
+        except msgspec.ValidationError:
             kind = _Kind()
         shown_events.append(
             {

@@ -26,8 +26,8 @@ class Target:
             raise ValueError("a webhook URL is plain ASCII without spaces")
         self.url = url
         self.host = parts.hostname
-        self.tls = parts.scheme == "https"
-        self.port = parts.port or (443 if self.tls else 80)
+        self.port = parts.port or (443 if parts.scheme == "https" else 80)
+        self.tls = ssl.create_default_context() if parts.scheme == "https" else None
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         self.head = (
             f"POST {path} HTTP/1.1\r\nHost: {parts.netloc}\r\nUser-Agent: Customer.io sandbox\r\n"
@@ -72,7 +72,7 @@ class Connection:
     async def _open(self) -> _Exchange:
         target = self._target
         _, self._exchange = await asyncio.get_running_loop().create_connection(
-            _Exchange, target.host, target.port, ssl=ssl.create_default_context() if target.tls else None
+            _Exchange, target.host, target.port, ssl=target.tls
         )
         return self._exchange
 

@@ -93,7 +93,11 @@ def _click(sandbox: Sandbox, whom: _Whom, *, wanted: bool) -> Answer:
 
 
 def _emit(sandbox: Sandbox, request: Request) -> int:
-    """Put events into the outbox: a list as it is, or as many as a `Generate` says."""
+    """Put events into the outbox: a list as it is, or as many as a `Generate` says.
+
+    Raises UnicodeDecodeError: what is no text could be sent, and not be shown.
+    """
+    request.body.decode()
     outbox = sandbox.workspace.outbox
     if not request.body.lstrip().startswith(b"["):
         wanted = _read(request, Generate)
@@ -114,7 +118,7 @@ def _known_of(body: bytes) -> tuple[str, str]:
     """Event id and person, as far as an event tells them; anything may be sent, to see it refused."""
     try:
         event = msgspec.json.decode(body, type=_Event)
-    except (msgspec.ValidationError, UnicodeDecodeError):
+    except msgspec.ValidationError:
         return "", ""
     identifiers = event.data.identifiers
     return event.event_id, str(identifiers.get("id") or identifiers.get("cio_id") or event.data.customer_id)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from ulid import ULID
 
-State = str
-"""waiting, acknowledged, given_up; or forged, for a request that was signed wrongly on purpose."""
+State = Literal["waiting", "acknowledged", "given_up", "forged"]
+"""`forged` is a request that was signed wrongly on purpose."""
 
 
 class Reported(msgspec.Struct):

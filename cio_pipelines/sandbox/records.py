@@ -133,7 +133,7 @@ class Changes:
         self.deliveries: set[str] = set()
         self.gone: set[str] = set()
         self.reported: dict[int, Reported] = {}
-        self.exported = False
+        self.exported = False  # nothing but the counters changes in an export
 
     @property
     def empty(self) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
-import signal
 import socket
 import sys
 from collections.abc import Callable, Generator
@@ -17,6 +16,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from cio_pipelines.sandbox.asgi import Sandbox
 from cio_pipelines.sandbox.options import SandboxError, SandboxOptions
 from cio_pipelines.sandbox.tls import TlsFiles, tls_files
+from cio_pipelines.serving import Server
 
 READY = "Customer.io sandbox ready at "
 AUTHORITY = "; certificate authority in "
@@ -33,21 +33,19 @@ class _Protocol(HttpToolsProtocol):
         self.scope["sandbox.transport"] = self.transport  # type: ignore[typeddict-unknown-key]
 
 
-class _Server(uvicorn.Server):
+class _Server(Server):
     def __init__(
         self, config: uvicorn.Config, sandbox: Sandbox, ready: Callable[[], None], leash: int | None
     ) -> None:
-        super().__init__(config)
+        super().__init__(config, ready)
         self._sandbox = sandbox
-        self._ready = ready
         self._leash = leash
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
         if self._leash is not None:
             asyncio.get_running_loop().add_reader(self._leash, self._pulled, self._leash)
         self._sandbox.reporter.start()
-        self._ready()
+        await super().startup(sockets)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         await self._sandbox.reporter.stop()
@@ -58,16 +56,6 @@ class _Server(uvicorn.Server):
         if not os.read(leash, 1024):
             asyncio.get_running_loop().remove_reader(leash)
             self.should_exit = True
-
-    @contextmanager
-    def capture_signals(self) -> Generator[None]:
-        """uvicorn raises the signal again when it has stopped; here a signal is a clean end."""
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self.handle_exit, number, None)
-        yield
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(number)
 
 
 def run_sandbox(options: SandboxOptions, *, leash: int | None = None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 from cio_pipelines.sandbox import SandboxError, SandboxOptions, SandboxServer
 from cio_pipelines.sandbox.stats import AnswerTimes
 
-from .conftest import variant
+from .conftest import identify, variant
 from .receiver import FAST, events, fail_first, receiver, states, until
 
 
@@ -183,7 +184,7 @@ def test_events_beyond_the_limit_are_forgotten_unless_they_are_being_sent() -> N
 
 
 def test_body_that_is_too_large_or_no_events_is_refused(reporting: SandboxServer) -> None:
-    for body in (b"", b"nonsense", b'{"generate":-1}', b'{"generate":1,"colour":2}', b"[1,"):
+    for body in (b"", b"nonsense", b'{"generate":-1}', b'{"generate":1,"colour":2}', b"[1,", b'["\xff"]'):
         answer = httpx.post(f"{reporting.url}/_sandbox/events", content=body)
         assert (answer.status_code, body) == (400, body)
     assert reporting.reported_events() == []
@@ -198,3 +199,19 @@ def test_answer_times_are_within_a_per_cent() -> None:
     assert (summary["count"], summary["max"]) == (1000, 1000)
     for name, expected in (("p50", 500), ("p95", 950), ("p99", 990)):
         assert summary[name] == pytest.approx(expected, rel=0.011)
+
+
+def test_file_of_the_version_before_is_taken_over(tmp_path: Path) -> None:
+    options = SandboxOptions(database=tmp_path / "sandbox.db")
+    with variant(options) as sandbox:
+        sandbox.track(identify("a", n=1))
+    connection = sqlite3.connect(tmp_path / "sandbox.db")
+    for table in ("deliveries", "gone", "reported"):
+        connection.execute(f"drop table {table}")
+    connection.execute("pragma user_version = 1")
+    connection.close()
+    with variant(options) as sandbox:
+        assert sandbox.people()["a"]["attributes"] == {"n": 1}
+        sandbox.track(identify("a", unsubscribed=True))
+    with variant(options) as sandbox:
+        assert [event["metric"] for event in sandbox.reported()] == ["unsubscribed"]
