@@ -114,6 +114,15 @@ def test_the_mart_follows_from_the_sources(graph: dg.AssetGraph) -> None:
     assert {dg.AssetKey(["app", "users"]), dg.AssetKey(["app", "orders"])} <= ancestors
 
 
+@pytest.mark.parametrize("name", ["sync_people", "sync_people_fully"])
+def test_a_sync_reads_what_was_reported_and_does_not_load_it(definitions: dg.Definitions, name: str) -> None:
+    selected = definitions.resolve_job_def(name).asset_layer.selected_asset_keys
+
+    assert dg.AssetKey(["analytics", "consent_changes"]) in selected
+    assert dg.AssetKey(["snapshots", "app_consent_history"]) in selected
+    assert dg.AssetKey(["customerio", "webhook_events"]) not in selected
+
+
 def test_columns_of_sources_are_described(graph: dg.AssetGraph) -> None:
     schema = graph.get(dg.AssetKey(["app", "users"])).metadata["dagster/column_schema"]
 

@@ -157,6 +157,11 @@ def test_models_live_in_one_schema_and_what_cannot_be_rebuilt_in_another(
     ]
 
 
+def test_nothing_reported_makes_empty_reports(handmade: Path, built: Outcome) -> None:
+    for mart in ("campaign_performance", "consent_changes", "deliveries", "person_engagement"):
+        assert execute(handmade, f"from analytics.{mart}") == []
+
+
 def test_orders_make_no_people(handmade: Path, built: Outcome) -> None:
     assert execute(handmade, "select person_id from analytics.customerio_people order by 1") == [
         ("1",),
