@@ -9,8 +9,9 @@ from typing import Any
 import dagster as dg
 
 from cio_pipelines import metadata
+from cio_pipelines.landing.reports import Counts, Unloaded
 from cio_pipelines.runs import partition_range_of
-from cio_pipelines.webhooks.reports import Counts, LoadReport, Strangers, Unloaded
+from cio_pipelines.webhooks.reports import LoadReport, Strangers
 from cio_pipelines.webhooks.tables import webhook_events
 
 _SHOWN = 20

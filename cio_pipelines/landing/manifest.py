@@ -9,6 +9,7 @@ from typing import NamedTuple
 import pyarrow as pa
 import sqlalchemy as sa
 
+from cio_pipelines.landing.zone import LandedObject
 from cio_pipelines.warehouse import WarehouseConnection
 from cio_pipelines.warehouse.functions import UtcTimestamp
 from cio_pipelines.warehouse.migrations import Migration, creation_of, migrate, version_table
@@ -99,6 +100,46 @@ class Entry(NamedTuple):
     def is_unsettled(self) -> bool:
         """Whether it failed and shall be tried again without anybody asking for it."""
         return self.status == FAILED and self.attempts < MAX_ATTEMPTS
+
+
+def is_due(entry: Entry | None, now: datetime) -> bool:
+    """Whether a run that loads only what is new shall try an object, by its entry if it has one."""
+    return entry is None or entry.is_due(now)
+
+
+def entry_of(
+    item: LandedObject,
+    source: str,
+    dataset: str,
+    *,
+    before: Entry | None,
+    checksum: str | None,
+    fault: str | None,
+    run_id: str,
+    loaded_at: datetime,
+    received_date: date | None = None,
+) -> Entry:
+    """The entry of an object that was tried, without numbers of rows; with a fault it failed.
+
+    `before` is what the manifest had of it.
+    """
+    return Entry(
+        path=item.path,
+        source=source,
+        dataset=dataset,
+        received_date=received_date,
+        status=LOADED if fault is None else FAILED,
+        bytes=item.size,
+        checksum=checksum,
+        rows=None,
+        inserted=None,
+        repeated=None,
+        quarantined=None,
+        attempts=(before.attempts if before is not None else 0) + 1,
+        reason=fault,
+        run_id=run_id,
+        loaded_at=loaded_at,
+    )
 
 
 def entries_of(

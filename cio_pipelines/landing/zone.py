@@ -77,6 +77,19 @@ class LandingZone:
         with self._translated(f"read ({path})"):
             return self._fs.cat_file(self._absolute(path))
 
+    def chunks(self, path: str, size: int = 1_000_000) -> Iterator[bytes]:
+        """The bytes of an object, at most `size` of them at a time. Raises LandingUnavailable."""
+        told = f"read ({path})"
+        with self._translated(told):
+            file = self._fs.open(self._absolute(path), "rb")
+        with file:
+            while True:
+                with self._translated(told):
+                    data: bytes = file.read(size)
+                if not data:
+                    return
+                yield data
+
     def folders(self, prefix: str) -> list[str]:
         """Names of the folders directly under a folder, sorted; none when it is not there.
 
@@ -85,13 +98,13 @@ class LandingZone:
         return sorted(_name(entry) for entry in self._entries(prefix) if entry["type"] == "directory")
 
     def objects(self, prefix: str) -> Iterator[LandedObject]:
-        """The objects directly in a folder, in no order; none when it is not there.
+        """The objects directly in a folder ("" is the zone itself), in no order; none when it is not there.
 
         Raises LandingUnavailable.
         """
         for entry in self._entries(prefix):
             if entry["type"] == "file" and not _name(entry).startswith("."):
-                yield LandedObject(f"{prefix.strip('/')}/{_name(entry)}", int(entry["size"]))
+                yield LandedObject(f"{prefix.strip('/')}/{_name(entry)}".lstrip("/"), int(entry["size"]))
 
     def check_writable(self) -> None:
         """See whether objects can be written now. Raises LandingUnavailable with the reason.

@@ -10,9 +10,10 @@ import sqlalchemy as sa
 
 from cio_pipelines.landing import LandingZone
 from cio_pipelines.landing.manifest import FAILED, LOADED, WEBHOOKS, entries_of, landed_files
+from cio_pipelines.landing.reports import Counts, Unloaded
 from cio_pipelines.warehouse import Warehouse
 from cio_pipelines.webhooks.objects import Landed
-from cio_pipelines.webhooks.reports import Counts, Strangers, Unloaded
+from cio_pipelines.webhooks.reports import Strangers
 from cio_pipelines.webhooks.tables import prepare_webhooks, webhook_events
 
 _DELIVERIES = sa.table("deliveries", sa.column("person_id"), schema="analytics")

@@ -25,18 +25,20 @@ import sqlalchemy as sa
 from cio_pipelines.landing import LandedObject, LandingError, LandingZone
 from cio_pipelines.landing.manifest import (
     FAILED,
-    LOADED,
     WEBHOOKS,
     Entry,
     entries_of,
+    entry_of,
+    is_due,
     record,
 )
+from cio_pipelines.landing.reports import Counts, FailedFile
 from cio_pipelines.warehouse import Warehouse, WarehouseConnection
 from cio_pipelines.webhooks import parsing
 from cio_pipelines.webhooks.layout import Place, place_of
 from cio_pipelines.webhooks.lines import PIECE_BYTES, read_lines
 from cio_pipelines.webhooks.objects import Landed
-from cio_pipelines.webhooks.reports import Counts, FailedFile, LoadReport
+from cio_pipelines.webhooks.reports import LoadReport
 from cio_pipelines.webhooks.tables import prepare_webhooks
 
 PORTION_BYTES = 64_000_000
@@ -89,7 +91,7 @@ class EventLoad:
             prepare_webhooks(connection)
             known = entries_of(connection, WEBHOOKS, wanted)
             now = datetime.now(UTC)
-            pending = [item for item in objects if not only_new or _is_due(known.get(item.path), now)]
+            pending = [item for item in objects if not only_new or is_due(known.get(item.path), now)]
             load = _Load(connection, run_id, known, again=not only_new)
             for table in (parsing.landed_lines, parsing.parsed_lines, parsing.new_events):
                 connection.execute(sa.schema.CreateTable(table))
@@ -209,23 +211,16 @@ class _Load:
     def _entry(
         self, read: _Read, counted: sa.Row[Any] | None, present: dict[str, int], now: datetime
     ) -> Entry:
-        before = self._known.get(read.item.path)
-        entry = Entry(
-            path=read.item.path,
-            source=WEBHOOKS,
-            dataset=read.place.object_type,
-            received_date=read.place.received,
-            status=LOADED if read.fault is None else FAILED,
-            bytes=read.item.size,
+        entry = entry_of(
+            read.item,
+            WEBHOOKS,
+            read.place.object_type,
+            before=self._known.get(read.item.path),
             checksum=read.checksum,
-            rows=None,
-            inserted=None,
-            repeated=None,
-            quarantined=None,
-            attempts=(before.attempts if before is not None else 0) + 1,
-            reason=read.fault,
+            fault=read.fault,
             run_id=self._run_id,
             loaded_at=now,
+            received_date=read.place.received,
         )
         if read.fault is not None:
             return entry
@@ -244,7 +239,3 @@ class _Load:
         day = read.place.received
         counts = Counts(1, read.item.size, rows, inserted, quarantined)
         self.days[day] = self.days.get(day, Counts()) + counts
-
-
-def _is_due(entry: Entry | None, now: datetime) -> bool:
-    return entry is None or entry.is_due(now)
