@@ -244,3 +244,13 @@ class timestamp_of_seconds(Dialected):
         "duckdb": "make_timestamp({0} * 1000000)",
         "bigquery": "TIMESTAMP_SECONDS({0})",
     }
+
+
+class number_of_text(Dialected):
+    """A text as a floating-point number, NULL when it is none."""
+
+    type: sa.types.TypeEngine[Any] = sa.Double()
+    templates: ClassVar[dict[str, str]] = {
+        "duckdb": "TRY_CAST({0} AS DOUBLE)",
+        "bigquery": "SAFE_CAST({0} AS FLOAT64)",
+    }

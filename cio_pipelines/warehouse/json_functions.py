@@ -81,3 +81,43 @@ def _text_at_duckdb(element: text_at, compiler: Any, **options: Any) -> str:
 @compiles(text_at, "bigquery")
 def _text_at_bigquery(element: text_at, compiler: Any, **options: Any) -> str:
     return f"{compiler.process(element.clauses, **options)}[ORDINAL({element.position})]"
+
+
+class json_members(FunctionElement[Any]):
+    """Members of a JSON object as an array of JSON texts, read in one go; NULL for what is absent.
+
+    Args:
+        text: the object.
+        names: of the members, as they are; none with `*` in it, which paths cannot name.
+    """
+
+    type = sa.types.NULLTYPE
+    inherit_cache = False
+
+    def __init__(self, text: sa.ColumnElement[Any], *names: str) -> None:
+        super().__init__(text)
+        quoted = (name.replace("\\", "\\\\").replace('"', '\\"') for name in names)
+        self.paths = [f'$."{name}"' for name in quoted]
+
+
+@compiles(json_members, "duckdb")
+def _json_members_duckdb(element: json_members, compiler: Any, **options: Any) -> str:
+    paths = ", ".join(compiler.render_literal_value(path, sa.String()) for path in element.paths)
+    return f"TRY(json_extract({compiler.process(element.clauses, **options)}, [{paths}]))"
+
+
+@compiles(json_members, "bigquery")
+def _json_members_bigquery(element: json_members, compiler: Any, **options: Any) -> str:
+    text = compiler.process(element.clauses, **options)
+    paths = (compiler.render_literal_value(path, sa.String()) for path in element.paths)
+    return f"[{', '.join(f'JSON_QUERY({text}, {path})' for path in paths)}]"
+
+
+class text_of_json(Dialected):
+    """What a JSON text says: a string without quotes and escapes, anything else as it is written."""
+
+    type = sa.String()
+    templates: ClassVar[dict[str, str]] = {
+        "duckdb": "json_extract_string({0}, '$')",
+        "bigquery": "COALESCE(JSON_VALUE({0}, '$'), {0})",
+    }

@@ -1,0 +1,337 @@
+"""The statements that compare the snapshot with an export, and the tables they pass rows through.
+
+Attributes are compared as Customer.io gives them back, as text: strings as they are, all else as JSON text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from cio_pipelines.exports.tables import DATASETS
+from cio_pipelines.sync.key import SyncKey
+from cio_pipelines.sync.mapping import UNSUBSCRIBED
+from cio_pipelines.sync.state import synced_people
+from cio_pipelines.sync.witness_reports import (
+    AGREED,
+    DIFFERENT,
+    MISSING,
+    OVERWRITTEN,
+    PENDING,
+    REMOVED,
+    STILL_THERE,
+)
+from cio_pipelines.warehouse import functions as fn
+from cio_pipelines.warehouse import json_functions as js
+from cio_pipelines.warehouse.functions import UtcTimestamp
+
+Column = sa.ColumnElement[Any]
+
+PEOPLE, ATTRIBUTES = "people", "attributes"
+people, attributes = DATASETS[PEOPLE].table, DATASETS[ATTRIBUTES].table
+
+_PRESENT = "present"
+
+_DIFFERING, _ABSENT, _LEFT_OVER, _NESTED = "differing", "absent", "left_over", "nested"
+
+_EMAIL = "email"
+
+_temporary = sa.MetaData()
+
+witnessed = sa.Table(
+    "witnessed_people",
+    _temporary,
+    sa.Column("person_id", sa.String),
+    sa.Column("internal_customer_id", sa.String),
+    sa.Column("email", sa.String),
+    sa.Column("synced_at", UtcTimestamp),
+    sa.Column("verdict", sa.String),
+    prefixes=["TEMPORARY"],
+)
+
+differences = sa.Table(
+    "witnessed_differences",
+    _temporary,
+    sa.Column("person_id", sa.String),
+    sa.Column("attribute", sa.String),
+    sa.Column("what", sa.String),
+    sa.Column("is_later", sa.Boolean),
+    # both texts of a nested value, until they are compared
+    sa.Column("accepted", sa.String),
+    sa.Column("found", sa.String),
+    prefixes=["TEMPORARY"],
+)
+
+alike = sa.Table(
+    "witnessed_alike",
+    _temporary,
+    sa.Column("person_id", sa.String),
+    sa.Column("attribute", sa.String),
+    prefixes=["TEMPORARY"],
+)
+
+
+def extents() -> sa.Select[Any]:
+    """By workspace of the export: the newest change in its people, and when a row was loaded last."""
+    return sa.select(
+        people.c.workspace_id,
+        sa.func.max(people.c.updated_at).label("changed_at"),
+        sa.func.max(people.c.loaded_at).label("loaded_at"),
+    ).group_by(people.c.workspace_id)
+
+
+def newest_attribute(workspace_id: int) -> sa.Select[Any]:
+    """The newest moment at which an attribute was set."""
+    return sa.select(sa.func.max(attributes.c.timestamp)).where(attributes.c.workspace_id == workspace_id)
+
+
+def names_there(workspace_id: int, names: Sequence[str]) -> sa.Select[Any]:
+    """Which of some attributes the export has of anybody."""
+    return (
+        sa.select(attributes.c.attribute_name)
+        .where(attributes.c.workspace_id == workspace_id, attributes.c.attribute_name.in_(names))
+        .distinct()
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Testimony:
+    """Compares the snapshot of `key` with the people of an export's workspace, as of `known_until` (UTC)."""
+
+    key: SyncKey
+    workspace_id: int
+    known_until: datetime
+
+    def judge(self) -> sa.Insert:
+        """A verdict on each person of the snapshot into `witnessed`; those to compare are `present`."""
+        there, ours = self._there(), synced_people
+        is_live = sa.func.coalesce(there.c.is_live, sa.false())
+        is_older = sa.or_(there.c.created_at.is_(None), there.c.created_at <= ours.c.synced_at)
+        verdict = sa.case(
+            (ours.c.synced_at > sa.literal(self.known_until, UtcTimestamp), PENDING),
+            (sa.and_(ours.c.state == "identified", is_live), _PRESENT),
+            (sa.and_(ours.c.state == "identified", there.c.customer_id.is_not(None)), REMOVED),
+            (ours.c.state == "identified", MISSING),
+            # whoever was made after we deleted is somebody else
+            (sa.and_(is_live, is_older), STILL_THERE),
+            else_=AGREED,
+        )
+        rows = (
+            sa.select(
+                ours.c.person_id,
+                there.c.internal_customer_id,
+                there.c.email_addr,
+                ours.c.synced_at,
+                verdict,
+            )
+            .select_from(ours.outerjoin(there, there.c.customer_id == ours.c.person_id))
+            .where(self.key.owns(ours))
+        )
+        return witnessed.insert().from_select([column.name for column in witnessed.columns], rows)
+
+    def _there(self) -> sa.Subquery:
+        """One row an id of the export: the person who lives, else the one who changed last."""
+        gone = sa.or_(
+            sa.func.coalesce(people.c.deleted, sa.false()), sa.func.coalesce(people.c.suppressed, sa.false())
+        )
+        order = [
+            sa.case((gone, 1), else_=0),
+            people.c.updated_at.desc().nulls_last(),
+            people.c.internal_customer_id,
+        ]
+        place = sa.func.row_number().over(partition_by=people.c.customer_id, order_by=order)
+        ranked = (
+            sa.select(people, sa.not_(gone).label("is_live"), place.label("place"))
+            .where(people.c.workspace_id == self.workspace_id, people.c.customer_id.is_not(None))
+            .subquery("ranked_people")
+        )
+        return sa.select(ranked).where(ranked.c.place == 1).subquery("there")
+
+    def strangers(self) -> sa.Select[Any]:
+        """How many live people of the export are not in the snapshot."""
+        known = sa.select(synced_people.c.person_id).where(
+            self.key.owns(synced_people), synced_people.c.person_id == people.c.customer_id
+        )
+        return sa.select(sa.func.count()).where(
+            people.c.workspace_id == self.workspace_id,
+            sa.not_(sa.func.coalesce(people.c.deleted, sa.false())),
+            sa.not_(sa.func.coalesce(people.c.suppressed, sa.false())),
+            sa.not_(known.exists()),
+        )
+
+    def unfold(self, values: sa.Table, names: Sequence[str]) -> sa.Insert:
+        """What was accepted of attributes, a column each, into a table of `accepted_values`."""
+        members = js.json_members(synced_people.c.attributes, *names).label("members")
+        read = (
+            sa.select(witnessed, members)
+            .select_from(witnessed.join(synced_people, synced_people.c.person_id == witnessed.c.person_id))
+            .where(self.key.owns(synced_people), witnessed.c.verdict == _PRESENT)
+            .cte("read_attributes")
+        )
+        # an empty string removes an attribute
+        texts = [
+            sa.func.nullif(sa.cast(js.text_at(read.c.members, position), sa.String), '""')
+            for position in range(1, len(names) + 1)
+        ]
+        rows = sa.select(
+            read.c.person_id, read.c.internal_customer_id, read.c.email, read.c.synced_at, *texts
+        )
+        return values.insert().from_select([column.name for column in values.columns], rows)
+
+    def compare(self, values: sa.Table, names: Mapping[int, str]) -> sa.Insert:
+        """What differs in attributes into `differences`; nested values whose texts differ as `nested`.
+
+        `names` says which column of `values` holds which attribute, by its position.
+        """
+        there = attributes.c
+        theirs = (
+            sa.select(attributes)
+            .where(there.workspace_id == self.workspace_id, there.attribute_name.in_(list(names.values())))
+            .subquery("theirs")
+        )
+        ours = sa.union_all(*(_one(values, position, name) for position, name in names.items()))
+        pairs = ours.subquery("ours")
+        joined = pairs.outerjoin(
+            theirs,
+            sa.and_(
+                theirs.c.internal_customer_id == pairs.c.internal_customer_id,
+                theirs.c.attribute_name == pairs.c.attribute,
+            ),
+        )
+        found = sa.func.nullif(sa.func.coalesce(theirs.c.attribute_value, pairs.c.besides), "")
+        is_later = sa.func.coalesce(theirs.c.timestamp > pairs.c.synced_at, sa.false())
+        compared = (
+            sa.select(
+                pairs.c.person_id,
+                pairs.c.attribute,
+                _difference(pairs.c.attribute, pairs.c.accepted, found).label("what"),
+                is_later.label("is_later"),
+                pairs.c.accepted,
+                found.label("found"),
+            )
+            .select_from(joined)
+            .subquery("compared")
+        )
+        is_nested = compared.c.what == _NESTED
+        rows = sa.select(
+            compared.c.person_id,
+            compared.c.attribute,
+            compared.c.what,
+            compared.c.is_later,
+            sa.case((is_nested, compared.c.accepted)),
+            sa.case((is_nested, compared.c.found)),
+        ).where(compared.c.what.is_not(None))
+        return differences.insert().from_select([column.name for column in differences.columns], rows)
+
+
+def accepted_values(number: int) -> sa.Table:
+    """A table with a column for each of some attributes, as JSON texts."""
+    return sa.Table(
+        "accepted_values",
+        sa.MetaData(),
+        *(sa.Column(c.name, c.type) for c in witnessed.columns if c.name != "verdict"),
+        *(sa.Column(_column(position), sa.String) for position in range(number)),
+        prefixes=["TEMPORARY"],
+    )
+
+
+def _column(position: int) -> str:
+    return f"value_{position}"
+
+
+def _one(values: sa.Table, position: int, name: str) -> sa.Select[Any]:
+    """One attribute of everybody. `besides` is where else the export may have it."""
+    return sa.select(
+        values.c.person_id,
+        values.c.internal_customer_id,
+        values.c.synced_at,
+        sa.literal(name).label("attribute"),
+        values.c[_column(position)].label("accepted"),
+        (values.c.email if name == _EMAIL else sa.cast(sa.null(), sa.String)).label("besides"),
+    )
+
+
+def _difference(attribute: Column, accepted: Column, found: Column) -> Column:
+    """How a value differs, NULL when it does not."""
+    text = js.text_of_json(accepted)
+    # Customer.io's own rule: anything but these is subscribed, and so is absence
+    same_consent = _is_unsubscribed(text) == _is_unsubscribed(found)
+    # what is no number is NULL and equals nothing; the JSON text of a string has quotes
+    same_number = fn.number_of_text(accepted) == fn.number_of_text(found)
+    same_flag = sa.and_(accepted.in_(["true", "false"]), accepted == sa.func.lower(found))
+    same_address = sa.and_(attribute == _EMAIL, sa.func.lower(text) == sa.func.lower(found))
+    nothing = sa.cast(sa.null(), sa.String)
+    return sa.case(
+        (sa.and_(accepted.is_(None), found.is_(None)), nothing),
+        (sa.and_(attribute == UNSUBSCRIBED, same_consent), nothing),
+        (accepted.is_(None), _LEFT_OVER),
+        (found.is_(None), _ABSENT),
+        (sa.or_(text == found, same_number, same_flag, same_address), nothing),
+        (sa.or_(accepted.like("{%"), accepted.like("[%")), _NESTED),
+        else_=_DIFFERING,
+    )
+
+
+def _is_unsubscribed(text: Column) -> Column:
+    return sa.func.coalesce(sa.func.lower(text).in_(["true", "1"]), sa.false())
+
+
+def nested(after: tuple[str, str], limit: int) -> sa.Select[Any]:
+    """Nested values whose texts differ, in the order of person and attribute, behind a place in it."""
+    rows, (person_id, attribute) = differences.c, after
+    behind = sa.or_(
+        rows.person_id > person_id, sa.and_(rows.person_id == person_id, rows.attribute > attribute)
+    )
+    return (
+        sa.select(rows.person_id, rows.attribute, rows.accepted, rows.found)
+        .where(rows.what == _NESTED, behind)
+        .order_by(rows.person_id, rows.attribute)
+        .limit(limit)
+    )
+
+
+def forget_alike() -> sa.Delete:
+    """Differences that are none."""
+    same = sa.select(alike.c.person_id).where(
+        alike.c.person_id == differences.c.person_id, alike.c.attribute == differences.c.attribute
+    )
+    return differences.delete().where(same.exists())
+
+
+def by_attribute() -> sa.Select[Any]:
+    """People by attribute and by how it differs; `nested` is differing."""
+    rows = differences.c
+
+    def people_in_whom(*conditions: Column) -> Column:
+        return sa.func.count(sa.case((sa.and_(*conditions), 1)))
+
+    return (
+        sa.select(
+            rows.attribute,
+            people_in_whom(sa.not_(rows.is_later), rows.what.in_([_DIFFERING, _NESTED])).label("differing"),
+            people_in_whom(sa.not_(rows.is_later), rows.what == _ABSENT).label("absent"),
+            people_in_whom(sa.not_(rows.is_later), rows.what == _LEFT_OVER).label("left_over"),
+            people_in_whom(rows.is_later).label("overwritten"),
+        )
+        .group_by(rows.attribute)
+        .order_by(rows.attribute)
+    )
+
+
+def verdicts() -> sa.Select[Any]:
+    """`person_id` and `verdict` of everybody in the snapshot."""
+    rows = differences.c
+    firm = sa.func.max(sa.case((rows.is_later, 0), else_=1)).label("firm")
+    differ = sa.select(rows.person_id, firm).group_by(rows.person_id).subquery("differ")
+    verdict = sa.case(
+        (witnessed.c.verdict != _PRESENT, witnessed.c.verdict),
+        (differ.c.firm == 1, DIFFERENT),
+        (differ.c.firm == 0, OVERWRITTEN),
+        else_=AGREED,
+    )
+    joined = witnessed.outerjoin(differ, differ.c.person_id == witnessed.c.person_id)
+    return sa.select(witnessed.c.person_id, verdict.label("verdict")).select_from(joined)
