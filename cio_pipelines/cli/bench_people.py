@@ -78,9 +78,13 @@ def people(
 def _dbt(environment: Mapping[str, str]) -> float:
     """Build the mart as the job does; returns seconds, which are no part of the sync's."""
     from cio_pipelines.dbt import PROJECT_DIR, dbt_environment, dbt_executable
+    from cio_pipelines.webhooks.tables import prepare_webhooks
 
+    settings = load_settings(environment)
+    with settings.warehouse().connect() as connection:
+        prepare_webhooks(connection)
     started = time.monotonic()
-    variables = {**environment, **dbt_environment(load_settings(environment))}
+    variables = {**environment, **dbt_environment(settings)}
     where = ["--project-dir", str(PROJECT_DIR), "--profiles-dir", str(PROJECT_DIR)]
     target = ["--target-path", environment["DAGSTER_HOME"], "--log-path", environment["DAGSTER_HOME"]]
     done = subprocess.run(  # noqa: S603  # our own executable
