@@ -85,10 +85,14 @@ def _dbt(environment: Mapping[str, str]) -> float:
         prepare_webhooks(connection)
     started = time.monotonic()
     variables = {**environment, **dbt_environment(settings)}
+    command = ["build", "--resource-type", "model", "--resource-type", "snapshot"]
     where = ["--project-dir", str(PROJECT_DIR), "--profiles-dir", str(PROJECT_DIR)]
     target = ["--target-path", environment["DAGSTER_HOME"], "--log-path", environment["DAGSTER_HOME"]]
     done = subprocess.run(  # noqa: S603  # our own executable
-        [dbt_executable(), "--quiet", "run", *where, *target], env=variables, capture_output=True, text=True
+        [dbt_executable(), "--quiet", *command, *where, *target],
+        env=variables,
+        capture_output=True,
+        text=True,
     )
     if done.returncode:
         err.print(done.stdout)
