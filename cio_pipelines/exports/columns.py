@@ -7,17 +7,20 @@ is read; what cannot makes the file broken, and is told by column and type, neve
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import orjson
 import pyarrow as pa
-import pyarrow.compute as pc
+import pyarrow.compute
 import sqlalchemy as sa
 
 from cio_pipelines.landing import ObjectBroken
 from cio_pipelines.warehouse.functions import UtcTimestamp
 
 Column: TypeAlias = "pa.ChunkedArray[Any]"
+
+compute: Any = pyarrow.compute
+"""Its stubs refuse numbers and texts beside columns."""
 
 _MOMENT = pa.timestamp("us")
 _INSTANT = pa.timestamp("us", tz="UTC")
@@ -43,7 +46,7 @@ def converted(values: Column, column: sa.Column[Any], path: str) -> Column:
     if pa.types.is_dictionary(values.type):
         values = values.cast(values.type.value_type)
     if pa.types.is_null(values.type):
-        return pa.chunked_array([pa.nulls(len(values), target)])
+        return nulls(len(values), target)
     try:
         return convert(values, bool(column.info.get("nested")))
     except (pa.ArrowException, ValueError, OverflowError):
@@ -53,6 +56,16 @@ def converted(values: Column, column: sa.Column[Any], path: str) -> Column:
             f"{meaning}.",
             "See what Customer.io says about this version of the exports.",
         ) from None
+
+
+def nulls(count: int, kind: pa.DataType) -> Column:
+    """A column without values."""
+    return pa.chunked_array([cast("Any", pa).nulls(count, kind)])
+
+
+def repeated(value: str | int, count: int) -> Column:
+    """A column of one value."""
+    return pa.chunked_array([cast("Any", pa).repeat(value, count)])
 
 
 class _Unreadable(ValueError):
@@ -69,8 +82,8 @@ def _is_text(kind: pa.DataType) -> bool:
 
 def _filled(values: Column) -> Column:
     """Texts without spaces around them; NULL for empty ones."""
-    texts = pc.utf8_trim_whitespace(_texts(values, nested=False))
-    return pc.if_else(pc.equal(texts, ""), pa.scalar(None, pa.string()), texts)
+    texts = compute.utf8_trim_whitespace(_texts(values, nested=False))
+    return compute.if_else(compute.equal(texts, ""), pa.scalar(None, pa.string()), texts)
 
 
 def _numbers(values: Column, nested: bool) -> Column:
@@ -98,12 +111,12 @@ def _texts(values: Column, nested: bool) -> Column:
 def _flags(values: Column, nested: bool) -> Column:
     if pa.types.is_boolean(values.type):
         return values
-    texts = pc.utf8_lower(_filled(values))
-    true = pc.is_in(texts, value_set=pa.array(_TRUE))
-    known = pc.or_(true, pc.is_in(texts, value_set=pa.array(_FALSE)))
-    if not pc.all(pc.or_(known, pc.is_null(texts)), min_count=0).as_py():
+    texts = compute.utf8_lower(_filled(values))
+    true = compute.is_in(texts, value_set=pa.array(_TRUE))
+    known = compute.or_(true, compute.is_in(texts, value_set=pa.array(_FALSE)))
+    if not compute.all(compute.or_(known, compute.is_null(texts)), min_count=0).as_py():
         raise _Unreadable
-    return pc.if_else(known, true, pa.scalar(None, pa.bool_()))
+    return compute.if_else(known, true, pa.scalar(None, pa.bool_()))
 
 
 def _moments(values: Column, nested: bool) -> Column:
@@ -116,20 +129,20 @@ def _moments(values: Column, nested: bool) -> Column:
         moments = values.cast(_MOMENT if pa.types.is_date(kind) else _INSTANT, safe=safe).cast(_MOMENT)
     else:
         raise _Unreadable
-    return pc.if_else(pc.equal(moments.cast(pa.int64()), 0), pa.scalar(None, _MOMENT), moments)
+    return compute.if_else(compute.equal(moments.cast(pa.int64()), 0), pa.scalar(None, _MOMENT), moments)
 
 
 def _moments_of_text(texts: Column) -> Column:
     """ISO 8601 with `T` or a space, with or without a zone or the letters UTC; without one it is UTC."""
-    texts = pc.replace_substring_regex(texts, r"\s*UTC$", "Z")
-    texts = pc.replace_substring_regex(texts, r"(\.\d{6})\d+", r"\1")
-    zoned = pc.match_substring_regex(texts, _WITH_ZONE)
+    texts = compute.replace_substring_regex(texts, r"\s*UTC$", "Z")
+    texts = compute.replace_substring_regex(texts, r"(\.\d{6})\d+", r"\1")
+    zoned = compute.match_substring_regex(texts, _WITH_ZONE)
     # the day of a date without time ends like a zone
-    zoned = pc.and_(zoned, pc.greater(pc.utf8_length(texts), len("yyyy-MM-dd")))
+    zoned = compute.and_(zoned, compute.greater(compute.utf8_length(texts), len("yyyy-MM-dd")))
     nothing = pa.scalar(None, pa.string())
-    instants = pc.if_else(zoned, texts, nothing).cast(_INSTANT).cast(_MOMENT)
-    plain = pc.if_else(zoned, nothing, texts).cast(_MOMENT)
-    return pc.coalesce(instants, plain)
+    instants = compute.if_else(zoned, texts, nothing).cast(_INSTANT).cast(_MOMENT)
+    plain = compute.if_else(zoned, nothing, texts).cast(_MOMENT)
+    return compute.coalesce(instants, plain)
 
 
 _KINDS: dict[type[Any], tuple[pa.DataType, Callable[[Column, bool], Column], str]] = {

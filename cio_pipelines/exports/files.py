@@ -12,7 +12,7 @@ from cio_pipelines.landing import LandedObject, LandingZone
 _NAME = re.compile(
     r"(?P<table>[a-z][a-z0-9_]*?)_v(?P<version>\d{1,3})_(?P<workspace>\d{1,18})_(?P<number>\d{1,40})\.parquet"
 )
-_ALIASES = dict.fromkeys(("content", "contents", "delivery_content"), "delivery_contents")
+_ALIASES: dict[str, str] = dict.fromkeys(("content", "contents", "delivery_content"), "delivery_contents")
 """Customer.io names this table in words only; loaders write it as in `TABLES`."""
 
 

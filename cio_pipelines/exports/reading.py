@@ -7,13 +7,21 @@ from functools import reduce
 from typing import Any, BinaryIO
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import sqlalchemy as sa
 
-from cio_pipelines.exports.columns import Column, arrow_type, converted, json_of_rows
+from cio_pipelines.exports.columns import (
+    Column,
+    arrow_type,
+    compute,
+    converted,
+    json_of_rows,
+    nulls,
+    repeated,
+)
+from cio_pipelines.exports.datasets import FILE, FILE_ORDER, OTHER_COLUMNS, WORKSPACE, Dataset
 from cio_pipelines.exports.files import ExportFile
-from cio_pipelines.exports.tables import DATASETS, FILE, FILE_ORDER, OTHER, OTHER_COLUMNS, WORKSPACE, Dataset
+from cio_pipelines.exports.tables import DATASETS, OTHER
 from cio_pipelines.landing import ObjectBroken
 
 _OTHER_ROWS = 5_000
@@ -81,23 +89,23 @@ def _staged(
     others = _json(file, unknown) if unknown.num_columns else [None] * count
     columns |= {
         OTHER_COLUMNS: pa.chunked_array([others], pa.string()),
-        FILE: _repeated(file.path, count),
-        FILE_ORDER: _repeated(file.order, count),
+        FILE: repeated(file.path, count),
+        FILE_ORDER: repeated(file.order, count),
         "position": positions,
     }
-    has_key = reduce(pc.and_, (_is_filled(columns[name]) for name in dataset.key))
-    yield dataset.name, pa.table(columns).filter(has_key)
-    keyless = pc.invert(has_key)
-    if pc.any(keyless).as_py():
+    has_key = reduce(compute.and_, (_is_filled(columns[name]) for name in dataset.key))
+    yield dataset.name, pa.Table.from_pydict(columns).filter(has_key)
+    keyless = compute.invert(has_key)
+    if compute.any(keyless).as_py():
         reason = f"its key is not whole: {', '.join(dataset.key)}"
         yield OTHER, _kept_whole(file, rows.filter(keyless), positions.filter(keyless), reason)
 
 
 def _is_filled(values: Column) -> Column:
-    valid = pc.is_valid(values)
+    valid = compute.is_valid(values)
     if not pa.types.is_string(values.type):
         return valid
-    return pc.and_(valid, pc.not_equal(pc.fill_null(values, ""), ""))
+    return compute.and_(valid, compute.not_equal(compute.fill_null(values, ""), ""))
 
 
 def _column(file: ExportFile, dataset: Dataset, column: sa.Column[Any], rows: pa.Table) -> Column:
@@ -107,20 +115,20 @@ def _column(file: ExportFile, dataset: Dataset, column: sa.Column[Any], rows: pa
     elif name in dataset.key and name != WORKSPACE:
         raise _broken(file, f"has no column {name}, by which its rows are told apart")
     else:
-        values = pa.chunked_array([pa.nulls(len(rows), arrow_type(column))])
-    return pc.fill_null(values, file.workspace_id) if name == WORKSPACE else values
+        values = nulls(len(rows), arrow_type(column))
+    return compute.fill_null(values, file.workspace_id) if name == WORKSPACE else values
 
 
 def _kept_whole(file: ExportFile, rows: pa.Table, positions: Column, reason: str) -> pa.Table:
     """Rows for `export_other`."""
     count = len(rows)
-    return pa.table(
+    return pa.Table.from_pydict(
         {
-            "dataset": _repeated(file.table, count),
-            WORKSPACE: _repeated(file.workspace_id, count),
-            FILE: _repeated(file.path, count),
+            "dataset": repeated(file.table, count),
+            WORKSPACE: repeated(file.workspace_id, count),
+            FILE: repeated(file.path, count),
             "position": positions,
-            "reason": _repeated(reason, count),
+            "reason": repeated(reason, count),
             "content": pa.chunked_array([[text or "{}" for text in _json(file, rows)]], pa.string()),
         }
     )
@@ -131,10 +139,6 @@ def _json(file: ExportFile, rows: pa.Table) -> list[str | None]:
         return json_of_rows(rows)
     except (TypeError, ValueError, OverflowError):
         raise _broken(file, f"has values that JSON cannot hold, in one of {rows.column_names}") from None
-
-
-def _repeated(value: object, count: int) -> Column:
-    return pa.chunked_array([pa.repeat(value, count)])
 
 
 def _broken(file: ExportFile, what: str) -> ObjectBroken:

@@ -13,7 +13,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from cio_pipelines.exports.tables import Dataset, export_other
+from cio_pipelines.exports.datasets import Dataset
+from cio_pipelines.exports.tables import export_other
 from cio_pipelines.warehouse.functions import UtcTimestamp
 
 Column = sa.ColumnElement[Any]
