@@ -46,8 +46,12 @@ class LandingZone:
                 "Set it to file:///absolute/folder or gs://bucket/prefix.",
             )
         self.url = url.rstrip("/")
-        # gcsfs remembers listings: a new object would be invisible to `ls`
-        options = {"use_listings_cache": False} if protocol == "gs" else {}
+        options: dict[str, Any] = {}
+        if protocol == "gs":
+            # it remembers listings: a new object would be invisible to `ls`
+            options = {"use_listings_cache": False}
+            # before anything else it would ask what kind of bucket this is, which takes a right of its own
+            os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
         with self._translated("opened"):
             opened = cast("tuple[Any, str]", fsspec.url_to_fs(self.url, **options))  # pyright: ignore[reportUnknownMemberType]
         self._fs, self._root = opened
@@ -113,7 +117,7 @@ class LandingZone:
         """
         with self._translated("written to"):
             if self._local is None:
-                self._fs.ls(self._root.split("/", 1)[0], detail=False, max_results=1)
+                self._fs.ls(self._bucket, detail=False, max_results=1)
                 return
             self._local.mkdir(parents=True, exist_ok=True)
             trial = self._local / f"{_PARTIAL}{os.getpid()}-check"
@@ -126,6 +130,10 @@ class LandingZone:
         except FileExistsError:
             raise _NameTaken from None
 
+    @property
+    def _bucket(self) -> str:
+        return self._root.split("/", 1)[0]
+
     def _absolute(self, path: str) -> str:
         return f"{self._root.rstrip('/')}/{path.strip('/')}"
 
@@ -134,6 +142,9 @@ class LandingZone:
             try:
                 return self._fs.ls(self._absolute(prefix), detail=True)
             except FileNotFoundError:
+                if self._local is None:
+                    # no such folder in it, or no such bucket
+                    self._fs.ls(self._bucket, detail=False, max_results=1)
                 return []
 
     @contextmanager

@@ -1,4 +1,4 @@
-"""A folder as landing zone: objects are whole, durable and never changed."""
+"""Landing zones: objects are whole, durable and never changed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from cio_pipelines.landing import LandedObject, LandingUnavailable, LandingZone,
 
 
 @pytest.fixture
-def zone(tmp_path: Path) -> LandingZone:
+def folder(tmp_path: Path) -> LandingZone:
+    """A zone on disk."""
     return LandingZone(f"file://{tmp_path / 'zone'}")
 
 
@@ -56,12 +57,12 @@ def test_of_many_writers_of_one_name_one_wins(zone: LandingZone) -> None:
     assert zone.read("a/one") == bytes([winner]) * 1_000
 
 
-def test_what_is_still_being_written_is_not_listed(zone: LandingZone, tmp_path: Path) -> None:
-    zone.write("a/one", b"x")
+def test_what_is_still_being_written_is_not_listed(folder: LandingZone, tmp_path: Path) -> None:
+    folder.write("a/one", b"x")
     # what a killed writer leaves
     (tmp_path / "zone" / "a" / ".partial-two").write_bytes(b"hal")
 
-    assert [item.path for item in zone.objects("a")] == ["a/one"]
+    assert [item.path for item in folder.objects("a")] == ["a/one"]
 
 
 def test_a_folder_that_is_not_there_is_empty(zone: LandingZone) -> None:
@@ -79,8 +80,8 @@ def test_a_zone_that_cannot_be_written_says_why(tmp_path: Path) -> None:
         zone.check_writable()
 
 
-def test_a_zone_that_can_be_written_is_left_as_it_was(zone: LandingZone, tmp_path: Path) -> None:
-    zone.check_writable()
+def test_a_zone_that_can_be_written_is_left_as_it_was(folder: LandingZone, tmp_path: Path) -> None:
+    folder.check_writable()
 
     assert list((tmp_path / "zone").iterdir()) == []
 
@@ -89,3 +90,12 @@ def test_a_zone_that_can_be_written_is_left_as_it_was(zone: LandingZone, tmp_pat
 def test_other_urls_are_refused(url: str) -> None:
     with pytest.raises(LandingUnavailable, match="file:///absolute/folder or gs://bucket"):
         LandingZone(url)
+
+
+def test_a_bucket_that_does_not_exist_is_not_an_empty_one(gcs: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", gcs)
+    zone = LandingZone("gs://no-such-bucket/prefix")
+
+    for use in (zone.check_writable, lambda: zone.write("a", b"x"), lambda: zone.folders("a")):
+        with pytest.raises(LandingUnavailable, match=r"gs://no-such-bucket/prefix.*LANDING_URL"):
+            use()
