@@ -129,12 +129,14 @@ def _moments(values: Column, nested: bool) -> Column:
         moments = values.cast(_MOMENT if pa.types.is_date(kind) else _INSTANT, safe=safe).cast(_MOMENT)
     else:
         raise _Unreadable
+    compute.min_max(moments).as_py()  # raises for years beyond 9999, which Python and BigQuery lack
     return compute.if_else(compute.equal(moments.cast(pa.int64()), 0), pa.scalar(None, _MOMENT), moments)
 
 
 def _moments_of_text(texts: Column) -> Column:
     """ISO 8601 with `T` or a space, with or without a zone or the letters UTC; without one it is UTC."""
     texts = compute.replace_substring_regex(texts, r"\s*UTC$", "Z")
+    texts = compute.replace_substring_regex(texts, r"\s+([+-]\d\d)", r"\1")
     texts = compute.replace_substring_regex(texts, r"(\.\d{6})\d+", r"\1")
     zoned = compute.match_substring_regex(texts, _WITH_ZONE)
     # the day of a date without time ends like a zone

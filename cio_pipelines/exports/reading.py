@@ -28,7 +28,7 @@ _OTHER_ROWS = 5_000
 """Rows of an unknown table that are read at a time: they may be of any width."""
 
 _BUFFER = 1 << 20
-"""Bytes of a column that are held at a time; without it a row group is, and that may be the whole file."""
+"""Bytes of a column that are read at a time."""
 
 
 def read_rows(file: ExportFile, data: BinaryIO) -> Iterator[tuple[str, pa.Table]]:
@@ -57,7 +57,8 @@ def read_rows(file: ExportFile, data: BinaryIO) -> Iterator[tuple[str, pa.Table]
 
 def _opened(file: ExportFile, data: BinaryIO) -> pq.ParquetFile:
     try:
-        parquet = pq.ParquetFile(data, buffer_size=_BUFFER)
+        # with pre_buffer, which is the default, what was read of the file is held until its end
+        parquet = pq.ParquetFile(data, buffer_size=_BUFFER, pre_buffer=False)
     except (pa.ArrowException, OSError):
         raise _broken(file, "is not whole parquet") from None
     names = parquet.schema_arrow.names

@@ -23,12 +23,17 @@ _NEVER = datetime(1, 1, 1, tzinfo=UTC)
 _LEAST = -(2**63)
 
 
-def _staging(name: str, table: sa.Table, *more: sa.Column[Any]) -> sa.Table:
-    columns = (sa.Column(c.name, c.type) for c in table.columns if c.name != "loaded_at")
-    return sa.Table(name, sa.MetaData(), *columns, *more, prefixes=["TEMPORARY"])
+def _given(table: sa.Table) -> list[sa.Column[Any]]:
+    return [column for column in table.columns if column.name != "loaded_at"]
 
 
-staged_other = _staging("staged_other", export_other)
+def _passing(name: str, *columns: sa.Column[Any]) -> sa.Table:
+    """A temporary table for rows on their way."""
+    copies = (sa.Column(column.name, column.type) for column in columns)
+    return sa.Table(name, sa.MetaData(), *copies, prefixes=["TEMPORARY"])
+
+
+staged_other = _passing("staged_other", *_given(export_other))
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,26 +46,28 @@ class Upsert:
 
     def __post_init__(self) -> None:
         name, table = self.dataset.name, self.dataset.table
-        object.__setattr__(
-            self, "staged", _staging(f"staged_{name}", table, sa.Column("position", sa.BigInteger))
-        )
-        object.__setattr__(self, "newest", _staging(f"newest_{name}", table))
+        position = sa.Column("position", sa.BigInteger)
+        object.__setattr__(self, "staged", _passing(f"staged_{name}", *_given(table), position))
+        found = [self.staged.c[column] for column in (*self.dataset.key, "file", "position")]
+        object.__setattr__(self, "newest", _passing(f"newest_{name}", *found))
 
     def find_newest(self) -> sa.Insert:
-        """Staged rows that are newer than all others of their key, staged or in the table, into `newest`."""
+        """Which staged rows are newer than all others of their key, staged or in the table, into `newest`."""
         rows, table = self.staged, self.dataset.table
         order = [column.desc() for column in (*self._order(rows), rows.c.position)]
         place = sa.func.row_number().over(
             partition_by=[rows.c[name] for name in self.dataset.key], order_by=order
         )
-        first = sa.select(rows, place.label("place")).cte("ranked_rows")
+        # messages are large: only what decides is ranked
+        decisive = [*self.dataset.key, *self.dataset.recency, "file_order", "file", "position"]
+        ranked = sa.select(*(rows.c[name] for name in decisive), place.label("place")).cte("ranked_rows")
         is_new = table.c.file.is_(None)
-        is_newer = _comes_after(self._order(first), self._order(table))
+        is_newer = _comes_after(self._order(ranked), self._order(table))
         names = [column.name for column in self.newest.columns]
         chosen = (
-            sa.select(*(first.c[name] for name in names))
-            .select_from(first.outerjoin(table, self._same_key(first, table)))
-            .where(first.c.place == 1, sa.or_(is_new, is_newer))
+            sa.select(*(ranked.c[name] for name in names))
+            .select_from(ranked.outerjoin(table, self._same_key(ranked, table)))
+            .where(ranked.c.place == 1, sa.or_(is_new, is_newer))
         )
         return self.newest.insert().from_select(names, chosen)
 
@@ -71,9 +78,13 @@ class Upsert:
         return table.delete().where(replaced.exists())
 
     def insert_newest(self, loaded_at: datetime) -> sa.Insert:
-        """`newest` into the table."""
-        names = [column.name for column in self.newest.columns]
-        rows = sa.select(self.newest, sa.literal(loaded_at, UtcTimestamp))
+        """The staged rows that `newest` names into the table."""
+        staged, newest = self.staged, self.newest
+        names = [column.name for column in _given(self.dataset.table)]
+        is_newest = sa.and_(newest.c.file == staged.c.file, newest.c.position == staged.c.position)
+        rows = sa.select(*(staged.c[name] for name in names), sa.literal(loaded_at, UtcTimestamp)).where(
+            sa.select(newest.c.file).where(is_newest).exists()
+        )
         return self.dataset.table.insert().from_select([*names, "loaded_at"], rows)
 
     def counts(self) -> sa.Select[Any]:
