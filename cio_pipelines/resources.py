@@ -11,12 +11,17 @@ from contextlib import contextmanager
 import dagster as dg
 
 from cio_pipelines.customerio import CustomerIOError
+from cio_pipelines.exports.audit import ExportAudit
+from cio_pipelines.exports.load import ExportLoad
 from cio_pipelines.landing import LandingError, LandingZone
 from cio_pipelines.progress import listener
 from cio_pipelines.settings import Settings, SettingsError, load_settings
 from cio_pipelines.sync.engine import PeopleSync
 from cio_pipelines.sync.errors import SyncError
 from cio_pipelines.sync.push import Progress
+from cio_pipelines.sync.specs import PEOPLE
+from cio_pipelines.sync.witness import compare_with_export
+from cio_pipelines.sync.witness_reports import WitnessReport
 from cio_pipelines.warehouse import WarehouseError
 from cio_pipelines.webhooks.audit import EventAudit
 from cio_pipelines.webhooks.load import EventLoad
@@ -74,3 +79,40 @@ class WebhooksResource(dg.ConfigurableResource[None]):
         """Questions about what was loaded; what they raise becomes such a failure too."""
         with telling_failures():
             yield EventAudit(self.settings.warehouse(), self.zone())
+
+
+class ExportsResource(dg.ConfigurableResource[None]):
+    """The landing zone of storage exports, their load, and what they testify to."""
+
+    @property
+    def settings(self) -> Settings:
+        """The settings. Raises SettingsError."""
+        return load_settings()
+
+    def zone(self) -> LandingZone:
+        """The landing zone. Raises SettingsError or LandingUnavailable."""
+        return self.settings.exports_zone()
+
+    @contextmanager
+    def load(self) -> Generator[ExportLoad]:
+        """The load; what it raises becomes a failure that says what to do and is not retried."""
+        with telling_failures():
+            yield ExportLoad(self.settings.warehouse(), self.zone())
+
+    @contextmanager
+    def audit(self) -> Generator[ExportAudit]:
+        """Questions about what was loaded; what they raise becomes such a failure too."""
+        with telling_failures():
+            yield ExportAudit(self.settings.warehouse(), self.zone())
+
+    def witness(self) -> WitnessReport:
+        """What the exports say about the people sync; without a workspace to sync, that there is none."""
+        with telling_failures():
+            settings = self.settings
+            try:
+                workspace = settings.workspace
+            except SettingsError as error:
+                return WitnessReport(unverified=f"No workspace is synced. {error}")
+            return compare_with_export(
+                settings.warehouse(), workspace, PEOPLE.name, workspace_id=settings.customerio_workspace_id
+            )

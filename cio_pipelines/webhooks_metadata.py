@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import date, datetime, timedelta
-from typing import Any
 
 import dagster as dg
 
-from cio_pipelines import metadata
+from cio_pipelines import landing_metadata, metadata
 from cio_pipelines.landing.reports import Counts, Unloaded
 from cio_pipelines.runs import partition_range_of
 from cio_pipelines.webhooks.reports import LoadReport, Strangers
 from cio_pipelines.webhooks.tables import webhook_events
-
-_SHOWN = 20
-"""Files that a table names; how many there are is told beside."""
 
 
 def of_load(report: LoadReport, rows: int) -> metadata.Metadata:
@@ -24,9 +19,8 @@ def of_load(report: LoadReport, rows: int) -> metadata.Metadata:
     return {
         **metadata.of_table(webhook_events),
         "dagster/row_count": rows,
-        **_counts(total),
-        "failed_files": len(report.failed),
-        "failed": _files((item.path, f"{item.reason} (try {item.attempts})") for item in report.failed),
+        **landing_metadata.counts(total),
+        **landing_metadata.failures(report.failed),
         "quarantined_by_reason": metadata.counts_table(report.quarantined, "reason"),
         "seconds": report.seconds,
         "events_per_second": total.rows / report.seconds if report.seconds else 0.0,
@@ -36,7 +30,7 @@ def of_load(report: LoadReport, rows: int) -> metadata.Metadata:
 def by_partition(report: LoadReport) -> dict[str, metadata.Metadata]:
     """Partition key → counts, of the days on which something was read."""
     return {
-        day.isoformat(): {"dagster/partition_row_count": counts.inserted, **_counts(counts)}
+        day.isoformat(): {"dagster/partition_row_count": counts.inserted, **landing_metadata.counts(counts)}
         for day, counts in report.days.items()
         if counts.files
     }
@@ -53,26 +47,10 @@ def days_checked(context: dg.AssetCheckExecutionContext) -> list[date] | None:
 
 def all_files_loaded(found: Unloaded) -> dg.AssetCheckResult:
     """Whether each landed object is loaded."""
-    missing = [*((path, "never read") for path in found.unread), *found.failed.items()]
-    foreign = [(path, "no object of events: move it elsewhere") for path in found.foreign]
-    if not missing and not foreign:
-        told = f"All {found.files:,} landed objects are loaded."
-    else:
-        told = (
-            f"Of {found.files:,} landed objects {len(found.unread):,} were never read and "
-            f"{len(found.failed):,} could not be read; {len(foreign):,} other files lie among them. "
-            "Failed ones are tried again; materialise their day to try at once."
-        )
-    return dg.AssetCheckResult(
-        passed=not missing and not foreign,
-        description=told,
-        metadata={
-            "files": found.files,
-            "unread": len(found.unread),
-            "failed": len(found.failed),
-            "foreign": len(foreign),
-            "named": _files([*missing, *foreign]),
-        },
+    return landing_metadata.all_loaded(
+        found,
+        foreign="no object of events: move it elsewhere",
+        remedy="Failed ones are tried again; materialise their day to try at once.",
     )
 
 
@@ -139,19 +117,3 @@ def known_people(found: Strangers | None) -> dg.AssetCheckResult:
             "of_nobody": found.unnamed,
         },
     )
-
-
-def _counts(counts: Counts) -> dict[str, Any]:
-    return {
-        "files": counts.files,
-        "bytes": counts.bytes,
-        "lines": counts.rows,
-        "inserted": counts.inserted,
-        "repeated": counts.repeated,
-        "quarantined": counts.quarantined,
-    }
-
-
-def _files(files: Iterable[tuple[str, str]]) -> dg.TableMetadataValue:
-    records = [{"file": path, "what": what} for path, what in files]
-    return metadata.table(records[:_SHOWN], {"file": "string", "what": "string"})

@@ -1,0 +1,36 @@
+"""The job that loads storage exports, and the sensor that asks for it."""
+
+import dagster as dg
+
+from cio_pipelines.defs.exports.assets import KEYS
+from cio_pipelines.exports.files import list_exports
+from cio_pipelines.landing.discovery import Cursor, Wanted, fingerprint
+from cio_pipelines.landing_sensor import evaluate, together
+from cio_pipelines.resources import ExportsResource
+
+load_exports = dg.define_asset_job(
+    "load_exports",
+    selection=dg.AssetSelection.assets(*KEYS.values()),
+    executor_def=dg.in_process_executor,
+    description="Load the storage exports that are new, and compare them with what was synced.",
+)
+
+
+@dg.sensor(
+    job=load_exports,
+    minimum_interval_seconds=60,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Asks for a load of the tables of which there are exports that no run has taken yet.",
+)
+def export_files(context: dg.SensorEvaluationContext, exports: ExportsResource) -> dg.SensorResult:
+    """One run for all tables with something new, and none while one is under way."""
+    listed = {
+        name: fingerprint(file.item for file in files)
+        for name, files in list_exports(exports.zone()).files.items()
+        if files
+    }
+
+    def request(wanted: Wanted) -> dg.RunRequest:
+        return dg.RunRequest(wanted.run_key, asset_selection=[KEYS[name] for name in wanted.parts])
+
+    return evaluate(context, "export_files", listed, Cursor.read(context.cursor), together, request)

@@ -1,0 +1,12 @@
+"""The landing zone of exports as a resource. Kept apart: a module with a `definitions` function loads nothing
+else.
+"""
+
+import dagster as dg
+
+from cio_pipelines.resources import ExportsResource
+
+
+@dg.definitions
+def resources() -> dg.Definitions:
+    return dg.Definitions(resources={"exports": ExportsResource()})
