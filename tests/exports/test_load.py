@@ -111,6 +111,7 @@ def test_the_latest_moment_wins_and_an_unknown_one_loses(
 
 def test_of_equally_new_rows_the_one_of_the_later_export_wins(rig: ExportRig) -> None:
     row = {"internal_customer_id": "c1", "attribute_name": "plan", "timestamp": NOON}
+    rig.number = 8  # the next are 9 and 10, which sort as numbers and not as texts
     old = rig.export("attributes", [{**row, "attribute_value": "free"}])
     late = rig.export("attributes", [{**row, "attribute_value": "a"}, {**row, "attribute_value": "pro"}])
     (rig.folder / old).rename(rig.folder / "aside")
