@@ -38,7 +38,8 @@ def test_findings_are_a_warning_with_counts_attributes_and_ids() -> None:
         "Of 1,210 people whom Customer.io accepted 3 are otherwise in the export (2 are not there, 1 have "
         "other attributes). Look for them in Customer.io's activity log: failed attribute changes are told "
         "there. 3 were changed in Customer.io afterwards, which is no finding. 4 were "
-        "synced after 2026-11-23 12:00 UTC: not verifiable yet. 1 exports could not be read, and are not in this comparison."
+        "synced after 2026-11-23 12:00 UTC: not verifiable yet. 1 exports could not be read, and are not in "
+        "this comparison."
     )
     told = {name: value.value for name, value in result.metadata.items()}
     counted = ("people", "compared", "findings", "agreed", "missing", "different", "overwritten", "unknown")
