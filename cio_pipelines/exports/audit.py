@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import sqlalchemy as sa
 
 from cio_pipelines.exports.files import list_exports
 from cio_pipelines.exports.tables import OTHER, TABLES, prepare_exports
 from cio_pipelines.landing import LandingZone
-from cio_pipelines.landing.manifest import EXPORTS, FAILED, entries_of
+from cio_pipelines.landing.manifest import EXPORTS, FAILED, entries_of, loaded_paths
 from cio_pipelines.landing.reports import Unloaded
 from cio_pipelines.warehouse import Warehouse
 
@@ -19,26 +21,32 @@ class ExportAudit:
         self._warehouse = warehouse
         self._zone = zone
 
-    def unloaded(self, dataset: str | None = None) -> Unloaded:
-        """The files of a dataset, or of all, against the manifest. Raises LandingUnavailable too.
+    def unloaded(self, datasets: Iterable[str] | None = None) -> dict[str, Unloaded]:
+        """The files of datasets, or of all, against the manifest. Raises LandingUnavailable too.
 
         `foreign` are objects of the zone that are no exports; of the datasets OTHER tells them.
         """
         exports = list_exports(self._zone)
-        names = list(TABLES) if dataset is None else [dataset]
-        paths = [file.path for name in names for file in exports.files[name]]
         with self._warehouse.session(), self._warehouse.connect() as connection:
             prepare_exports(connection)
-            known = entries_of(connection, EXPORTS)
-        return Unloaded(
-            files=len(paths),
-            unread=tuple(path for path in paths if path not in known),
-            failed={p: known[p].reason or "" for p in paths if p in known and known[p].status == FAILED},
-            foreign=exports.foreign if OTHER in names else (),
-        )
+            loaded = loaded_paths(connection, EXPORTS)
+            failed = entries_of(connection, EXPORTS, status=FAILED)
+        found: dict[str, Unloaded] = {}
+        for name in TABLES if datasets is None else datasets:
+            left = [file.path for file in exports.files[name] if file.path not in loaded]
+            found[name] = Unloaded(
+                files=len(exports.files[name]),
+                unread=tuple(path for path in left if path not in failed),
+                failed={path: failed[path].reason or "" for path in left if path in failed},
+                foreign=exports.foreign if name == OTHER else (),
+            )
+        return found
 
-    def rows(self, dataset: str) -> int:
-        """Rows of a dataset's table."""
+    def rows(self, datasets: Iterable[str] | None = None) -> dict[str, int]:
+        """How many rows the tables of datasets, or of all, have."""
         with self._warehouse.session(), self._warehouse.connect() as connection:
             prepare_exports(connection)
-            return int(connection.scalar(sa.select(sa.func.count()).select_from(TABLES[dataset])))
+            return {
+                name: int(connection.scalar(sa.select(sa.func.count()).select_from(TABLES[name])))
+                for name in (TABLES if datasets is None else datasets)
+            }

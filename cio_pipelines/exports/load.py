@@ -32,7 +32,17 @@ from cio_pipelines.exports.upserts import (
     staged_other,
 )
 from cio_pipelines.landing import LandingError, LandingZone
-from cio_pipelines.landing.manifest import EXPORTS, FAILED, Entry, entries_of, entry_of, is_due, record
+from cio_pipelines.landing.manifest import (
+    EXPORTS,
+    FAILED,
+    Entry,
+    entries_at,
+    entries_of,
+    entry_of,
+    is_due,
+    loaded_paths,
+    record,
+)
 from cio_pipelines.landing.reports import Counts, FailedFile
 from cio_pipelines.warehouse import Warehouse, WarehouseConnection
 
@@ -90,42 +100,40 @@ class ExportLoad:
         files = list_exports(self._zone).files
         with self._warehouse.session(), self._warehouse.connect() as connection:
             prepare_exports(connection)
-            known = entries_of(connection, EXPORTS)
+            loaded = loaded_paths(connection, EXPORTS)
+            failed = entries_of(connection, EXPORTS, status=FAILED)
             now = datetime.now(UTC)
             connection.execute(sa.schema.CreateTable(staged_other))
-            load = _Load(connection, self._zone, run_id, known, self._portion_bytes)
+            load = _Load(connection, self._zone, run_id, failed, self._portion_bytes)
             for name in names:
-                load.dataset(
-                    name, [file for file in files[name] if not only_new or is_due(known.get(file.path), now)]
-                )
-        failed = [entry for entry in load.entries.values() if entry.status == FAILED]
-        tried = known | load.entries
-        entries = [tried[file.path] for name in names for file in files[name] if file.path in tried]
+                new = (file for file in files[name] if file.path not in loaded)
+                due = [file for file in new if is_due(failed.get(file.path), now)]
+                load.dataset(name, due if only_new else files[name])
+        left = [failed[file.path] for name in names for file in files[name] if file.path in failed]
         return ExportReport(
             datasets={name: load.counts.get(name, Counts()) for name in names},
-            failed=tuple(FailedFile(e.path, e.reason or "", e.attempts) for e in failed),
-            unsettled=sum(entry.is_unsettled for entry in entries),
+            failed=tuple(FailedFile(e.path, e.reason or "", e.attempts) for e in left if e.run_id == run_id),
+            unsettled=sum(entry.is_unsettled for entry in left),
             seconds=time.monotonic() - started,
         )
 
 
 class _Load:
-    """What a load has done so far."""
+    """What a load has done so far. `failed`, entries by path, is kept up to date."""
 
     def __init__(
         self,
         connection: WarehouseConnection,
         zone: LandingZone,
         run_id: str,
-        known: dict[str, Entry],
+        failed: dict[str, Entry],
         portion_bytes: int,
     ) -> None:
         self._connection = connection
         self._zone = zone
         self._run_id = run_id
-        self._known = known
+        self._failed = failed
         self._portion_bytes = portion_bytes
-        self.entries: dict[str, Entry] = {}
         self.counts: dict[str, Counts] = {}
 
     def dataset(self, name: str, files: Sequence[ExportFile]) -> None:
@@ -194,7 +202,11 @@ class _Load:
                 read.file.path: max(read.rows.get(OTHER, 0) - present.get(read.file.path, 0), 0)
                 for read in portion
             }
-        entries = [self._entry(name, read, inserted.get(read.file.path, 0), now) for read in portion]
+        before = entries_at(connection, [read.file.path for read in portion])
+        entries = [
+            self._entry(name, read, inserted.get(read.file.path, 0), before.get(read.file.path), now)
+            for read in portion
+        ]
         with connection.transaction():
             if upsert is not None:
                 connection.execute(upsert.remove_older())
@@ -203,17 +215,19 @@ class _Load:
             connection.execute(insert_other(now))
             record(connection, entries)
         for entry in entries:
-            self.entries[entry.path] = entry
+            self._failed.pop(entry.path, None)
+            if entry.status == FAILED:
+                self._failed[entry.path] = entry
             if entry.rows is not None:
                 counted = (entry.rows, entry.inserted or 0, entry.quarantined or 0)
                 self.counts[name] = self.counts.get(name, Counts()) + Counts(1, entry.bytes, *counted)
 
-    def _entry(self, name: str, read: _Read, inserted: int, now: datetime) -> Entry:
+    def _entry(self, name: str, read: _Read, inserted: int, before: Entry | None, now: datetime) -> Entry:
         entry = entry_of(
             read.file.item,
             EXPORTS,
             read.file.table,
-            before=self._known.get(read.file.path),
+            before=before,
             checksum=read.checksum,
             fault=read.fault,
             run_id=self._run_id,

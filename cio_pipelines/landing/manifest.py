@@ -143,7 +143,11 @@ def entry_of(
 
 
 def entries_of(
-    connection: WarehouseConnection, source: str, days: Sequence[date] | None = None
+    connection: WarehouseConnection,
+    source: str,
+    days: Sequence[date] | None = None,
+    *,
+    status: str | None = None,
 ) -> dict[str, Entry]:
     """Entries by path.
 
@@ -152,13 +156,31 @@ def entries_of(
         source: WEBHOOKS or EXPORTS.
         days: days of receipt, sorted; None for objects of any day or none. All between the first and the
             last are taken.
+        status: LOADED or FAILED; None for both.
     """
     conditions = [landed_files.c.source == source]
+    if status is not None:
+        conditions.append(landed_files.c.status == status)
     if days is not None:
         if not days:
             return {}
         conditions.append(landed_files.c.received_date.between(days[0], days[-1]))
-    rows = connection.rows(sa.select(landed_files).where(*conditions))
+    return _entries(connection, sa.and_(*conditions))
+
+
+def entries_at(connection: WarehouseConnection, paths: Sequence[str]) -> dict[str, Entry]:
+    """Entries of some objects by path."""
+    return _entries(connection, landed_files.c.path.in_(paths))
+
+
+def loaded_paths(connection: WarehouseConnection, source: str) -> set[str]:
+    """Paths of all objects that were loaded: little, even when they are very many."""
+    loaded = sa.and_(landed_files.c.source == source, landed_files.c.status == LOADED)
+    return {row.path for row in connection.rows(sa.select(landed_files.c.path).where(loaded))}
+
+
+def _entries(connection: WarehouseConnection, condition: sa.ColumnElement[bool]) -> dict[str, Entry]:
+    rows = connection.rows(sa.select(landed_files).where(condition))
     return {row.path: Entry(*row) for row in rows}
 
 

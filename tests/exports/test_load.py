@@ -171,8 +171,7 @@ def test_only_the_datasets_asked_for_are_loaded(rig: ExportRig) -> None:
     report = rig.run("people")
 
     assert report.datasets.keys() == {"people"}
-    assert rig.audit.rows("people") == 1
-    assert rig.audit.rows("deliveries") == 0
+    assert rig.audit.rows(["people", "deliveries"]) == {"people": 1, "deliveries": 0}
     with pytest.raises(ValueError, match="no dataset 'persons'"):
         rig.run("persons")
 
@@ -207,11 +206,11 @@ def test_files_that_are_no_exports_are_told(rig: ExportRig) -> None:
     (rig.folder / ".partial-people_v4_1_1.parquet").write_text("x")
     (rig.folder / "folder").mkdir()
 
-    found = rig.audit.unloaded("other")
+    found = rig.audit.unloaded(["other", "deliveries"])
 
-    assert found.foreign == ("deliveries.parquet", "notes.txt")
-    assert rig.audit.unloaded("deliveries").foreign == ()
-    assert rig.audit.unloaded("deliveries").unread == tuple(f.name for f in rig.folder.glob("deliveries_*"))
+    assert found["other"].foreign == ("deliveries.parquet", "notes.txt")
+    assert found["deliveries"].foreign == ()
+    assert found["deliveries"].unread == tuple(f.name for f in rig.folder.glob("deliveries_*"))
 
 
 ATTRIBUTE = st.fixed_dictionaries(
@@ -260,8 +259,11 @@ def test_a_row_whose_key_is_an_empty_text_is_kept_whole(rig: ExportRig) -> None:
 def test_all_datasets_can_be_audited_at_once(rig: ExportRig) -> None:
     rig.export("deliveries", [delivery(1)])
     rig.run()
-    paths = (rig.export("deliveries", [delivery(2)]), rig.export("events", [{"event_id": 1}]))
+    new, unknown = rig.export("deliveries", [delivery(2)]), rig.export("events", [{"event_id": 1}])
 
     found = rig.audit.unloaded()
 
-    assert (found.files, found.unread) == (3, paths)
+    assert found.keys() == TABLES.keys()
+    assert (found["deliveries"].files, found["deliveries"].unread) == (2, (new,))
+    assert found["other"].unread == (unknown,)
+    assert found["people"].files == 0

@@ -37,7 +37,7 @@ def test_broken_files_fail_alone_and_are_tried_again(rig: ExportRig) -> None:
     assert rig.run().failed == ()
     assert rig.run().unsettled == 4
     assert {item.attempts for item in rig.run(only_new=False).failed} == {2}
-    assert set(rig.audit.unloaded("deliveries").failed) == {cut, empty, torn, name}
+    assert set(rig.audit.unloaded()["deliveries"].failed) == {cut, empty, torn, name}
 
 
 def test_a_file_that_breaks_in_the_middle_leaves_no_rows(rig: ExportRig) -> None:

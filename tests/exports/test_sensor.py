@@ -190,7 +190,7 @@ def test_a_run_that_fails_as_a_whole_is_asked_for_again(daemon: Daemon) -> None:
     (again,) = daemon.tick()
 
     assert daemon.run(again).success
-    assert daemon.rig.audit.rows("people") == 1
+    assert daemon.rig.audit.rows(["people"]) == {"people": 1}
 
 
 def test_files_that_are_no_exports_are_named(daemon: Daemon) -> None:

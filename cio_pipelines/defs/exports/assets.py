@@ -44,7 +44,7 @@ def storage_exports(
     with exports.load() as load:
         report = load.run(chosen, context.run.run_id, only_new=not config.again)
     with exports.audit() as audit:
-        rows = {name: audit.rows(name) for name in chosen}
+        rows = audit.rows(chosen)
     report_failed_files(context, report.unsettled)
     for name in chosen:
         told = exports_metadata.of_load(report, name, rows[name])

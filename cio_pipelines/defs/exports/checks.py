@@ -27,7 +27,7 @@ def all_export_files_loaded(
         name: spec.key for name, spec in _CHECKS.items() if spec.key in context.selected_asset_check_keys
     }
     with exports.audit() as audit:
-        found = {name: audit.unloaded(name) for name in chosen}
+        found = audit.unloaded(chosen)
     for name, check in chosen.items():
         yield exports_metadata.all_files_loaded(found[name], check)
 
