@@ -1,4 +1,4 @@
-"""The statements that compare the snapshot with an export, and the tables they pass rows through.
+"""The statements that compare the snapshot with an export.
 
 Attributes are compared as Customer.io gives them back, as text: strings as they are, all else as JSON text.
 """
@@ -16,15 +16,17 @@ from cio_pipelines.exports.tables import DATASETS
 from cio_pipelines.sync.key import SyncKey
 from cio_pipelines.sync.mapping import UNSUBSCRIBED
 from cio_pipelines.sync.state import synced_people
-from cio_pipelines.sync.witness_reports import (
-    AGREED,
-    DIFFERENT,
-    MISSING,
-    OVERWRITTEN,
-    PENDING,
-    REMOVED,
-    STILL_THERE,
+from cio_pipelines.sync.testimony_tables import (
+    ABSENT,
+    DIFFERING,
+    LEFT_OVER,
+    NESTED,
+    PRESENT,
+    differences,
+    value_column,
+    witnessed,
 )
+from cio_pipelines.sync.witness_reports import AGREED, MISSING, PENDING, REMOVED, STILL_THERE
 from cio_pipelines.warehouse import functions as fn
 from cio_pipelines.warehouse import json_functions as js
 from cio_pipelines.warehouse.functions import UtcTimestamp
@@ -34,45 +36,7 @@ Column = sa.ColumnElement[Any]
 PEOPLE, ATTRIBUTES = "people", "attributes"
 people, attributes = DATASETS[PEOPLE].table, DATASETS[ATTRIBUTES].table
 
-_PRESENT = "present"
-
-_DIFFERING, _ABSENT, _LEFT_OVER, _NESTED = "differing", "absent", "left_over", "nested"
-
 _EMAIL = "email"
-
-_temporary = sa.MetaData()
-
-witnessed = sa.Table(
-    "witnessed_people",
-    _temporary,
-    sa.Column("person_id", sa.String),
-    sa.Column("internal_customer_id", sa.String),
-    sa.Column("email", sa.String),
-    sa.Column("synced_at", UtcTimestamp),
-    sa.Column("verdict", sa.String),
-    prefixes=["TEMPORARY"],
-)
-
-differences = sa.Table(
-    "witnessed_differences",
-    _temporary,
-    sa.Column("person_id", sa.String),
-    sa.Column("attribute", sa.String),
-    sa.Column("what", sa.String),
-    sa.Column("is_later", sa.Boolean),
-    # both texts of a nested value, until they are compared
-    sa.Column("accepted", sa.String),
-    sa.Column("found", sa.String),
-    prefixes=["TEMPORARY"],
-)
-
-alike = sa.Table(
-    "witnessed_alike",
-    _temporary,
-    sa.Column("person_id", sa.String),
-    sa.Column("attribute", sa.String),
-    prefixes=["TEMPORARY"],
-)
 
 
 def extents() -> sa.Select[Any]:
@@ -113,7 +77,7 @@ class Testimony:
         is_older = sa.or_(there.c.created_at.is_(None), there.c.created_at <= ours.c.synced_at)
         verdict = sa.case(
             (ours.c.synced_at > sa.literal(self.known_until, UtcTimestamp), PENDING),
-            (sa.and_(ours.c.state == "identified", is_live), _PRESENT),
+            (sa.and_(ours.c.state == "identified", is_live), PRESENT),
             (sa.and_(ours.c.state == "identified", there.c.customer_id.is_not(None)), REMOVED),
             (ours.c.state == "identified", MISSING),
             # whoever was made after we deleted is somebody else
@@ -169,7 +133,7 @@ class Testimony:
         read = (
             sa.select(witnessed, members)
             .select_from(witnessed.join(synced_people, synced_people.c.person_id == witnessed.c.person_id))
-            .where(self.key.owns(synced_people), witnessed.c.verdict == _PRESENT)
+            .where(self.key.owns(synced_people), witnessed.c.verdict == PRESENT)
             .cte("read_attributes")
         )
         # an empty string removes an attribute
@@ -216,7 +180,7 @@ class Testimony:
             .select_from(joined)
             .subquery("compared")
         )
-        is_nested = compared.c.what == _NESTED
+        is_nested = compared.c.what == NESTED
         rows = sa.select(
             compared.c.person_id,
             compared.c.attribute,
@@ -228,21 +192,6 @@ class Testimony:
         return differences.insert().from_select([column.name for column in differences.columns], rows)
 
 
-def accepted_values(number: int) -> sa.Table:
-    """A table with a column for each of some attributes, as JSON texts."""
-    return sa.Table(
-        "accepted_values",
-        sa.MetaData(),
-        *(sa.Column(c.name, c.type) for c in witnessed.columns if c.name != "verdict"),
-        *(sa.Column(_column(position), sa.String) for position in range(number)),
-        prefixes=["TEMPORARY"],
-    )
-
-
-def _column(position: int) -> str:
-    return f"value_{position}"
-
-
 def _one(values: sa.Table, position: int, name: str) -> sa.Select[Any]:
     """One attribute of everybody. `besides` is where else the export may have it."""
     return sa.select(
@@ -250,7 +199,7 @@ def _one(values: sa.Table, position: int, name: str) -> sa.Select[Any]:
         values.c.internal_customer_id,
         values.c.synced_at,
         sa.literal(name).label("attribute"),
-        values.c[_column(position)].label("accepted"),
+        values.c[value_column(position)].label("accepted"),
         (values.c.email if name == _EMAIL else sa.cast(sa.null(), sa.String)).label("besides"),
     )
 
@@ -268,70 +217,13 @@ def _difference(attribute: Column, accepted: Column, found: Column) -> Column:
     return sa.case(
         (sa.and_(accepted.is_(None), found.is_(None)), nothing),
         (sa.and_(attribute == UNSUBSCRIBED, same_consent), nothing),
-        (accepted.is_(None), _LEFT_OVER),
-        (found.is_(None), _ABSENT),
+        (accepted.is_(None), LEFT_OVER),
+        (found.is_(None), ABSENT),
         (sa.or_(text == found, same_number, same_flag, same_address), nothing),
-        (sa.or_(accepted.like("{%"), accepted.like("[%")), _NESTED),
-        else_=_DIFFERING,
+        (sa.or_(accepted.like("{%"), accepted.like("[%")), NESTED),
+        else_=DIFFERING,
     )
 
 
 def _is_unsubscribed(text: Column) -> Column:
     return sa.func.coalesce(sa.func.lower(text).in_(["true", "1"]), sa.false())
-
-
-def nested(after: tuple[str, str], limit: int) -> sa.Select[Any]:
-    """Nested values whose texts differ, in the order of person and attribute, behind a place in it."""
-    rows, (person_id, attribute) = differences.c, after
-    behind = sa.or_(
-        rows.person_id > person_id, sa.and_(rows.person_id == person_id, rows.attribute > attribute)
-    )
-    return (
-        sa.select(rows.person_id, rows.attribute, rows.accepted, rows.found)
-        .where(rows.what == _NESTED, behind)
-        .order_by(rows.person_id, rows.attribute)
-        .limit(limit)
-    )
-
-
-def forget_alike() -> sa.Delete:
-    """Differences that are none."""
-    same = sa.select(alike.c.person_id).where(
-        alike.c.person_id == differences.c.person_id, alike.c.attribute == differences.c.attribute
-    )
-    return differences.delete().where(same.exists())
-
-
-def by_attribute() -> sa.Select[Any]:
-    """People by attribute and by how it differs; `nested` is differing."""
-    rows = differences.c
-
-    def people_in_whom(*conditions: Column) -> Column:
-        return sa.func.count(sa.case((sa.and_(*conditions), 1)))
-
-    return (
-        sa.select(
-            rows.attribute,
-            people_in_whom(sa.not_(rows.is_later), rows.what.in_([_DIFFERING, _NESTED])).label("differing"),
-            people_in_whom(sa.not_(rows.is_later), rows.what == _ABSENT).label("absent"),
-            people_in_whom(sa.not_(rows.is_later), rows.what == _LEFT_OVER).label("left_over"),
-            people_in_whom(rows.is_later).label("overwritten"),
-        )
-        .group_by(rows.attribute)
-        .order_by(rows.attribute)
-    )
-
-
-def verdicts() -> sa.Select[Any]:
-    """`person_id` and `verdict` of everybody in the snapshot."""
-    rows = differences.c
-    firm = sa.func.max(sa.case((rows.is_later, 0), else_=1)).label("firm")
-    differ = sa.select(rows.person_id, firm).group_by(rows.person_id).subquery("differ")
-    verdict = sa.case(
-        (witnessed.c.verdict != _PRESENT, witnessed.c.verdict),
-        (differ.c.firm == 1, DIFFERENT),
-        (differ.c.firm == 0, OVERWRITTEN),
-        else_=AGREED,
-    )
-    joined = witnessed.outerjoin(differ, differ.c.person_id == witnessed.c.person_id)
-    return sa.select(witnessed.c.person_id, verdict.label("verdict")).select_from(joined)

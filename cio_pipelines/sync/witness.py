@@ -19,6 +19,7 @@ import sqlalchemy as sa
 from cio_pipelines.exports.tables import prepare_exports
 from cio_pipelines.landing.manifest import EXPORTS, FAILED, landed_files
 from cio_pipelines.sync import testimony
+from cio_pipelines.sync import testimony_tables as tables
 from cio_pipelines.sync.key import SyncKey
 from cio_pipelines.sync.state import prepare_state, sync_runs
 from cio_pipelines.sync.testimony import Testimony
@@ -104,19 +105,19 @@ class _Comparison:
 
     def report(self, sample: int) -> WitnessReport:
         connection, says = self._connection, self._says
-        for table in (testimony.witnessed, testimony.differences, testimony.alike):
+        for table in (tables.witnessed, tables.differences, tables.alike):
             connection.execute(sa.schema.CreateTable(table))
         connection.execute(says.judge())
         names, unwitnessed = self._names()
         self._compare(names)
         self._settle_nested()
-        verdicts = testimony.verdicts().subquery("verdicts")
+        verdicts = tables.verdicts().subquery("verdicts")
         counted = sa.select(verdicts.c.verdict, sa.func.count().label("people")).group_by(verdicts.c.verdict)
         return WitnessReport(
             known_until=says.known_until,
             verdicts={row.verdict: int(row.people) for row in connection.rows(counted)},
             unknown=int(connection.scalar(says.strangers())),
-            attributes=tuple(AttributeFinding(*row) for row in connection.rows(testimony.by_attribute())),
+            attributes=tuple(AttributeFinding(*row) for row in connection.rows(tables.by_attribute())),
             unwitnessed=tuple(unwitnessed),
             sample={
                 finding: tuple(
@@ -155,7 +156,7 @@ class _Comparison:
     def _compare(self, names: Sequence[str]) -> None:
         if not names:
             return
-        values = testimony.accepted_values(len(names))
+        values = tables.accepted_values(len(names))
         self._connection.execute(sa.schema.CreateTable(values))
         self._connection.execute(self._says.unfold(values, names))
         for first in range(0, len(names), _ATTRIBUTES_AT_ONCE):
@@ -166,7 +167,7 @@ class _Comparison:
     def _settle_nested(self) -> None:
         """Compare nested values as JSON: spaces, order of members and spelling do not count."""
         after = ("", "")
-        while rows := self._connection.rows(testimony.nested(after, _NESTED_AT_ONCE)):
+        while rows := self._connection.rows(tables.nested(after, _NESTED_AT_ONCE)):
             after = (rows[-1].person_id, rows[-1].attribute)
             same = [
                 {"person_id": row.person_id, "attribute": row.attribute}
@@ -174,8 +175,8 @@ class _Comparison:
                 if _is_same_json(row.accepted, row.found)
             ]
             if same:
-                self._connection.append(testimony.alike, pa.Table.from_pylist(same))
-        self._connection.execute(testimony.forget_alike())
+                self._connection.append(tables.alike, pa.Table.from_pylist(same))
+        self._connection.execute(tables.forget_alike())
 
     def _failed_files(self) -> int:
         return int(
