@@ -57,10 +57,16 @@ class Mart:
         return sa.func.coalesce(self.control(self.spec.opted_out, sa.false()), sa.false())
 
     @property
-    def _is_unsubscribed(self) -> Column:
-        """The most restrictive word: the application's opt-out, or what the mart's own column says."""
-        reported = self.control(UNSUBSCRIBED, sa.false())
-        return sa.or_(self.opted_out, sa.func.coalesce(reported, sa.false()))
+    def _unsubscribed(self) -> Column:
+        """The most restrictive word as JSON: the application's opt-out, else the mart's own column.
+
+        NULL when neither says anything. It must not be false then: that would subscribe everybody again who
+        has unsubscribed in Customer.io and of whom we have not heard yet.
+        """
+        reported = self.control(UNSUBSCRIBED, sa.null())
+        return sa.case(
+            (self.opted_out, "true"), (reported == sa.true(), "true"), (reported == sa.false(), "false")
+        )
 
     @property
     def deleted_at(self) -> Column:
@@ -98,7 +104,7 @@ class Mart:
     def _attributes(self) -> Column:
         members = {name: kind.text(self.table.c[name]) for name, kind in self.mapping.kinds.items()}
         if self.mapping.unsubscribes:
-            members[UNSUBSCRIBED] = sa.case((self._is_unsubscribed, "true"), else_="false")
+            members[UNSUBSCRIBED] = self._unsubscribed
         parts = [_literal(f"{_quoted(name)}:").concat(text) for name, text in members.items()]
         return _literal("{").concat(fn.join_text(*parts) if parts else _literal("")).concat(_literal("}"))
 

@@ -63,7 +63,7 @@ def test_an_opt_out_and_the_reported_word_combine_to_the_restrictive_one(rig: Ri
     rig.make_mart(6)
     rig.sql(f"{ADD} boolean")
     cases = {
-        "p0": ("false", "null", False),
+        "p0": ("false", "null", "absent"),
         "p1": ("false", "false", False),
         "p2": ("false", "true", True),
         "p3": ("true", "null", True),
@@ -81,7 +81,7 @@ def test_an_opt_out_and_the_reported_word_combine_to_the_restrictive_one(rig: Ri
     }
 
 
-def test_whoever_opts_in_again_is_told_so_in_words(rig: Rig) -> None:
+def test_whoever_opts_in_again_has_it_removed(rig: Rig) -> None:
     rig.defaults["unsubscribe_opted_out"] = True
     rig.make_mart(1)
     rig.sql(f"{ADD} boolean")
@@ -91,7 +91,21 @@ def test_whoever_opts_in_again_is_told_so_in_words(rig: Rig) -> None:
 
     rig.run()
 
-    assert unsubscribed(rig, "p0") is False
+    assert unsubscribed(rig, "p0") == "absent"
+
+
+@MODES
+def test_a_change_undoes_no_unsubscribe_that_was_not_heard_of_yet(rig: Rig, unsubscribes: bool) -> None:
+    rig.defaults["unsubscribe_opted_out"] = unsubscribes
+    rig.make_mart(1)
+    rig.sql(f"{ADD} boolean")
+    rig.run()
+    rig.sandbox.unsubscribe("p0")
+    rig.change("p0", "email = 'new@example.com'")
+
+    assert rig.run().plan.operations == {"identify": 1}
+
+    assert unsubscribed(rig, "p0") is True
 
 
 def test_an_unsubscribe_in_customerio_suppresses_nobody(rig: Rig) -> None:
