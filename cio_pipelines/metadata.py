@@ -27,8 +27,7 @@ def of_columns(mart: dg.AssetKey, attributes: Mapping[str, str]) -> Metadata:
 def of_table(table: sa.Table) -> Metadata:
     """Name, columns and their descriptions of a table of our own."""
     columns = [
-        dg.TableColumn(column.name, column.type.__visit_name__.lower(), column.comment)
-        for column in table.columns
+        dg.TableColumn(column.name, column.type.compile().lower(), column.comment) for column in table.columns
     ]
     return {"dagster/table_name": table.fullname, "dagster/column_schema": dg.TableSchema(columns)}
 

@@ -123,6 +123,13 @@ def run_webhook_load(
     return _run(job, {"ops": ops, "loggers": _loggers(verbose=verbose)}, (first, last), None, verbose=verbose)
 
 
+def run_export_load(definitions: dg.Definitions, *, again: bool, verbose: bool = False) -> RunResult:
+    """Run the load of storage exports to its end in this process."""
+    ops = {"storage_exports": {"config": {"again": again}}}
+    job = definitions.resolve_job_def("load_exports")
+    return _run(job, {"ops": ops, "loggers": _loggers(verbose=verbose)}, (None, None), None, verbose=verbose)
+
+
 def _run(
     job: dg.JobDefinition,
     run_config: Mapping[str, Any],

@@ -8,8 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
-from cio_pipelines.cli.console import complain, out, pairs, warn
+from cio_pipelines.cli.console import out, pairs
 from cio_pipelines.cli.days import chosen_days
+from cio_pipelines.cli.summary import tell
 from cio_pipelines.settings import Settings, SettingsError, load_settings
 
 app = typer.Typer(no_args_is_help=True, help="Load what Customer.io delivered into the warehouse.")
@@ -53,6 +54,23 @@ def webhooks(
     raise typer.Exit(0 if healthy else 1)
 
 
+@app.command()
+def exports(
+    again: Annotated[bool, typer.Option("--again", help="Read files again that were loaded before.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Show Dagster's log.")] = False,
+) -> None:
+    """Load Customer.io's storage exports, and compare them with what was synced, as one Dagster run."""
+    from cio_pipelines.definitions import defs
+    from cio_pipelines.exports.audit import ExportAudit
+    from cio_pipelines.runs import run_export_load
+
+    settings = load_settings()
+    healthy = tell(run_export_load(defs(), again=again, verbose=verbose))
+    rows = ExportAudit(settings.warehouse(), settings.exports_zone()).rows()
+    out.print(pairs([(f"customerio.export_{name}", f"{number:,} rows") for name, number in rows.items()]))
+    raise typer.Exit(0 if healthy else 1)
+
+
 def run_and_show(
     settings: Settings, first: str, last: str, *, only_new: bool, verbose: bool = False
 ) -> tuple[bool, dict[str, Any]]:
@@ -66,17 +84,12 @@ def run_and_show(
     from cio_pipelines.webhooks.audit import EventAudit
 
     result = run_webhook_load(first, last, defs(), only_new=only_new, verbose=verbose)
-    if result.interrupted:
-        raise KeyboardInterrupt
-    for name, words in result.warnings.items():
-        warn(f"{name}: {words}")
-    for name, words in {**result.failures, **result.failed_checks}.items():
-        complain(f"{name}: {words}")
+    healthy = tell(result)
     audit = EventAudit(settings.warehouse(), settings.landing_zone())
     counts = audit.loaded_by(result.run_id)
     line = {
         "run_id": result.run_id,
-        "success": result.success and not result.failed_checks,
+        "success": healthy,
         "files": counts.files,
         "events": counts.rows - counts.quarantined,
         "inserted": counts.inserted,
@@ -94,7 +107,7 @@ def run_and_show(
             ]
         )
     )
-    return bool(line["success"]), line
+    return healthy, line
 
 
 def _landed(settings: Settings) -> tuple[str, str] | None:

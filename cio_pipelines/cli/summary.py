@@ -10,12 +10,25 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from cio_pipelines.cli.console import pairs
+from cio_pipelines.cli.console import complain, pairs, warn
 from cio_pipelines.cli.measure import peak_rss_mb
 from cio_pipelines.sync.reports import RunSummary
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from cio_pipelines.runs import RunResult
+
+
+def tell(result: RunResult) -> bool:
+    """Print what went wrong with a run, and say whether all is well."""
+    if result.interrupted:
+        raise KeyboardInterrupt
+    for name, words in result.warnings.items():
+        warn(f"{name}: {words}")
+    for name, words in {**result.failures, **result.failed_checks}.items():
+        complain(f"{name}: {words}")
+    return result.success and not result.failed_checks
 
 
 def as_table(frame: pd.DataFrame) -> Table:

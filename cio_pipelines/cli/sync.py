@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cio_pipelines.cli.console import complain, out, push_progress, warn
+from cio_pipelines.cli.console import out, push_progress
 from cio_pipelines.cli.days import chosen_days
-from cio_pipelines.cli.summary import as_json, as_table, as_text
+from cio_pipelines.cli.summary import as_json, as_table, as_text, tell
 from cio_pipelines.settings import Settings, SettingsError, load_settings
 from cio_pipelines.sync.errors import UnknownRun
 from cio_pipelines.warehouse import WarehouseError
@@ -81,14 +81,8 @@ def run_and_show(settings: Settings, request: Request, *, json_line: bool = Fals
     started = time.monotonic()
     with push_progress():
         result = run_people_sync(request, defs())
-    if result.interrupted:
-        raise KeyboardInterrupt
     total = time.monotonic() - started
-    for name, words in result.warnings.items():
-        warn(f"{name}: {words}")
-    for name, words in {**result.failures, **result.failed_checks}.items():
-        complain(f"{name}: {words}")
-    healthy = result.success and not result.failed_checks
+    healthy = tell(result)
     engine = settings.people_sync()
     line: dict[str, Any] = {"run_id": result.run_id}
     try:
