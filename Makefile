@@ -29,10 +29,10 @@ run: setup ## Seed a demo company, run dbt and the sync twice, print both; PEOPL
 	@$(BIN)/cio demo $(if $(PEOPLE),--people $(PEOPLE))
 
 test: setup ## Run the fast tests (a few minutes)
-	@$(BIN)/python -m pytest -n 2 -m "not slow"
+	@$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
 
 test-all: setup ## Run all tests, the slow ones too
-	@$(BIN)/python -m pytest -n 2
+	@$(BIN)/python -m pytest -n 2 --dist worksteal
 
 dev: setup ## Open the Dagster UI beside the sandbox
 	@$(BIN)/cio dev

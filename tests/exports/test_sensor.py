@@ -104,7 +104,7 @@ def test_all_tables_with_new_files_make_one_run(daemon: Daemon) -> None:
     assert told["bytes"] > 0
     assert told["dagster/table_name"] == "customerio.export_deliveries"
     columns = {column.name: column for column in told["dagster/column_schema"].columns}
-    assert columns["seq_num"].type == "big_integer"
+    assert columns["seq_num"].type == "bigint"
     assert all(column.description for column in columns.values())
     assert {key: check.passed for key, check in checks(result).items()} == {
         (f"export_{name}", "all_export_files_loaded"): True for name in ("campaigns", "deliveries", "other")

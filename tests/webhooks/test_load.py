@@ -293,7 +293,7 @@ def test_a_crash_between_load_and_manifest_changes_nothing(rig: LoadRig) -> None
     assert len(rig.quarantine()) == 1
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_a_backfill_of_all_days_gives_the_same_table_as_loading_as_they_came(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
