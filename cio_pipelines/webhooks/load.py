@@ -98,7 +98,8 @@ class EventLoad:
             for portion in self._portions(connection, pending):
                 load.commit(portion)
         failed = {entry.path: entry for entry in load.entries if entry.status == FAILED}
-        left = [known[item.path] for item in objects if item.path in known and item not in set(pending)]
+        untried = known.keys() - {item.path for item in pending}
+        left = [known[item.path] for item in objects if item.path in untried]
         return LoadReport(
             days={day: load.days.get(day, Counts()) for day in wanted},
             failed=tuple(FailedFile(e.path, e.reason or "", e.attempts) for e in failed.values()),
