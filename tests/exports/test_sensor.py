@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,55 +12,25 @@ import pytest
 
 from cio_pipelines.exports.tables import TABLES
 from cio_pipelines.landing import LandingUnavailable
-from cio_pipelines.landing.discovery import Asked, Cursor
 from cio_pipelines.resources import ExportsResource
+from tests.daemon import RUN_KEY, SensorDaemon
 from tests.exports.rig import ROWS, ExportRig, delivery
-
-RUN_KEY = "dagster/run_key"
 
 
 def asset(dataset: str) -> dg.AssetKey:
     return dg.AssetKey(["customerio", f"export_{dataset}"])
 
 
-@dataclass
-class Daemon:
-    """Does what Dagster's daemon does: evaluates the sensor, runs what it asks for, keeps the cursor."""
+class Daemon(SensorDaemon):
+    """The sensor of storage exports on a landing zone and a warehouse."""
 
     rig: ExportRig
-    instance: dg.DagsterInstance
-    cursor: str | None = None
-
-    @property
-    def job(self) -> dg.JobDefinition:
-        return importlib.import_module("cio_pipelines.definitions").defs().resolve_job_def("load_exports")
-
-    def tick(self) -> list[dg.RunRequest]:
-        sensor = importlib.import_module("cio_pipelines.defs.exports.jobs").export_files
-        context = dg.build_sensor_context(
-            instance=self.instance, cursor=self.cursor, resources={"exports": ExportsResource()}
-        )
-        ticked = sensor.evaluate_tick(context)
-        self.cursor = ticked.cursor
-        return list(ticked.run_requests or [])
 
     def run(self, request: dg.RunRequest, **config: Any) -> dg.ExecuteInProcessResult:
-        return self.job.execute_in_process(
-            run_config={
-                "ops": {"storage_exports": {"config": config}},
-                "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
-            },
-            instance=self.instance,
-            tags={**request.tags, RUN_KEY: str(request.run_key)},
-            asset_selection=list(request.asset_selection or ()),
-            raise_on_error=False,
+        """The assets that were asked for, with their checks."""
+        return self.execute(
+            request, {"storage_exports": {"config": config}}, list(request.asset_selection or ())
         )
-
-    def let_time_pass(self) -> None:
-        """Every wait for another try is over."""
-        cursor = Cursor.read(self.cursor)
-        asked = {part: Asked(a.fingerprint, a.run_key, a.attempt, 0.0) for part, a in cursor.asked.items()}
-        self.cursor = Cursor(cursor.done, asked).written()
 
 
 @pytest.fixture
@@ -70,7 +39,15 @@ def daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Daemon]:
     monkeypatch.setenv("WAREHOUSE_URL", f"duckdb:///{rig.database}")
     monkeypatch.setenv("LANDING_EXPORTS_URL", f"file://{rig.folder}")
     with dg.DagsterInstance.ephemeral() as instance:
-        yield Daemon(rig, instance)
+        daemon = Daemon(
+            instance,
+            "cio_pipelines.defs.exports.jobs",
+            "export_files",
+            "load_exports",
+            {"exports": ExportsResource()},
+        )
+        daemon.rig = rig
+        yield daemon
 
 
 def metadata(result: dg.ExecuteInProcessResult, dataset: str) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -17,11 +16,11 @@ import pytest
 from websockets.sync.client import ClientConnection, connect
 
 from cio_pipelines.sandbox import SandboxServer
+from tests.chromium import browser, needs_browser
 
 from .conftest import identify, person, send
 
 HOSTILE = "<script>document.title='owned'</script>"
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
 def browse(server: SandboxServer, path: str) -> dict[str, list[dict[str, object]]]:
@@ -89,21 +88,6 @@ def test_events_and_refused_operations_are_listed_newest_first(
     ]
 
 
-def browser(profile: Path) -> list[str]:
-    return [
-        BROWSER or "",
-        "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-quic",
-        "--no-first-run",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-        f"--user-data-dir={profile}",
-    ]
-
-
 class Page:
     """A page in a browser, spoken to by its debugging protocol."""
 
@@ -154,7 +138,7 @@ def page(url: str, profile: Path) -> Iterator[Page]:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(BROWSER is None, reason="no Chromium on PATH")
+@needs_browser
 def test_buttons_send_a_newsletter_and_change_consent(
     track: httpx.Client, server: SandboxServer, tmp_path: Path
 ) -> None:
@@ -183,7 +167,7 @@ def test_buttons_send_a_newsletter_and_change_consent(
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(BROWSER is None, reason="no Chromium on PATH")
+@needs_browser
 def test_hostile_names_are_shown_as_text(track: httpx.Client, server: SandboxServer, tmp_path: Path) -> None:
     send(track, identify(HOSTILE, name=HOSTILE, link="javascript:alert(1)"))
     send(track, person("event", HOSTILE, name=HOSTILE, attributes={HOSTILE: HOSTILE}), identify(HOSTILE * 9))

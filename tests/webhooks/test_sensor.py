@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,16 +12,15 @@ import pytest
 
 from cio_pipelines.demo import seed
 from cio_pipelines.landing import LandingUnavailable
-from cio_pipelines.landing.discovery import Asked, Cursor
 from cio_pipelines.resources import WebhooksResource
 from cio_pipelines.runs import partition_range_tags
 from cio_pipelines.webhooks.layout import folder
+from tests.daemon import RUN_KEY, SensorDaemon
 
 from .rig_load import NOON, LoadRig, event
 
 EVENTS = dg.AssetKey(["customerio", "webhook_events"])
 TODAY = datetime.now(UTC).date()
-RUN_KEY = "dagster/run_key"
 RANGE = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
 
 
@@ -32,54 +29,20 @@ def day(back: int) -> date:
     return TODAY - timedelta(days=back)
 
 
-@dataclass
-class Daemon:
-    """Does what Dagster's daemon does: evaluates the sensor, runs what it asks for, keeps the cursor."""
+class Daemon(SensorDaemon):
+    """The sensor of landed events on a landing zone and a warehouse."""
 
     rig: LoadRig
-    instance: dg.DagsterInstance
-    cursor: str | None = None
-
-    @property
-    def definitions(self) -> dg.Definitions:
-        return importlib.import_module("cio_pipelines.definitions").defs()
-
-    def tick(self) -> list[dg.RunRequest]:
-        repository = self.definitions.get_repository_def()  # loads the module, as Dagster does
-        sensor = importlib.import_module("cio_pipelines.defs.webhooks.jobs").landed_webhooks
-        context = dg.build_sensor_context(
-            instance=self.instance,
-            cursor=self.cursor,
-            resources={"webhooks": WebhooksResource()},
-            repository_def=repository,
-        )
-        ticked = sensor.evaluate_tick(context)
-        self.cursor = ticked.cursor
-        return list(ticked.run_requests or [])
 
     def run(self, request: dg.RunRequest, *, whole: bool = False) -> dg.ExecuteInProcessResult:
         """The asset of the job with its checks, or all of the job."""
-        job = self.definitions.resolve_job_def("load_webhooks")
-        return job.execute_in_process(
-            run_config={**request.run_config, "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-            instance=self.instance,
-            partition_key=request.partition_key,
-            tags={**request.tags, RUN_KEY: str(request.run_key)},
-            asset_selection=None if whole else [EVENTS],
-            raise_on_error=False,
-        )
+        return self.execute(request, dict(request.run_config.get("ops", {})), None if whole else [EVENTS])
 
     def days(self, request: dg.RunRequest) -> tuple[str, str]:
         """The first and the last day of a request."""
         if request.partition_key is not None:
             return request.partition_key, request.partition_key
         return request.tags[RANGE[0]], request.tags[RANGE[1]]
-
-    def let_time_pass(self) -> None:
-        """Every wait for another try is over."""
-        cursor = Cursor.read(self.cursor)
-        asked = {part: Asked(a.fingerprint, a.run_key, a.attempt, 0.0) for part, a in cursor.asked.items()}
-        self.cursor = Cursor(cursor.done, asked, cursor.swept).written()
 
 
 @pytest.fixture
@@ -88,7 +51,15 @@ def daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Daemon]:
     monkeypatch.setenv("WAREHOUSE_URL", f"duckdb:///{rig.database}")
     monkeypatch.setenv("LANDING_URL", f"file://{rig.folder}")
     with dg.DagsterInstance.ephemeral() as instance:
-        yield Daemon(rig, instance)
+        daemon = Daemon(
+            instance,
+            "cio_pipelines.defs.webhooks.jobs",
+            "landed_webhooks",
+            "load_webhooks",
+            {"webhooks": WebhooksResource()},
+        )
+        daemon.rig = rig
+        yield daemon
 
 
 def verdicts(result: dg.ExecuteInProcessResult) -> dict[str, bool]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import socket
 import subprocess
 import threading
@@ -12,16 +11,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from cio_pipelines.landing import LandingZone
 from cio_pipelines.webhooks.answers import ANSWERS, WRONG_METHOD
 from cio_pipelines.webhooks.service import WEBHOOK_PATH
+from tests.chromium import browser, needs_browser
 
 from .conftest import Running, event, eventually, receiving, signed
-
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
 def test_the_process_says_that_it_is_alive(service: Running) -> None:
@@ -158,26 +155,17 @@ def proxy() -> Iterator[tuple[int, list[bytes]]]:
         thread.join()
 
 
-@pytest.mark.skipif(BROWSER is None, reason="no Chromium on PATH")
+@needs_browser
 def test_a_browser_shows_the_routes_and_asks_nobody_else(service: Running, tmp_path: Path) -> None:
     with proxy() as (proxy_port, asked):
         document = subprocess.run(
-            [
-                BROWSER or "",
-                "--headless",
-                "--no-sandbox",
-                "--disable-gpu",
-                "--disable-quic",
-                "--no-first-run",
-                "--disable-background-networking",
-                "--disable-component-update",
-                "--disable-sync",
-                f"--user-data-dir={tmp_path}",
+            browser(
+                tmp_path,
                 f"--proxy-server=http://127.0.0.1:{proxy_port}",
                 "--virtual-time-budget=5000",
                 "--dump-dom",
                 f"{service.url}/docs",
-            ],
+            ),
             capture_output=True,
             text=True,
             timeout=60,
