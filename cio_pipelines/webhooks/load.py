@@ -189,7 +189,8 @@ class _Load:
     def commit(self, portion: Sequence[_Read]) -> None:
         """Turn the staged lines of a portion into events, in one transaction."""
         connection, now = self._connection, datetime.now(UTC)
-        files = [read.item.path for read in portion]
+        # of an object that cannot be read now stays what was known of it
+        files = [read.item.path for read in portion if read.fault is None]
         connection.execute(parsing.parse())
         connection.execute(parsing.find_new())
         counted = {row.file: row for row in connection.rows(parsing.counts())}

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from cio_pipelines.landing import ObjectBroken
 from cio_pipelines.landing.manifest import MAX_ATTEMPTS, landed_files
 from cio_pipelines.warehouse import WarehouseError, open_warehouse
+from cio_pipelines.webhooks.layout import Received, lines
 from cio_pipelines.webhooks.lines import read_lines
 from cio_pipelines.webhooks.load import EventLoad
 from cio_pipelines.webhooks.tables import webhook_events
@@ -227,6 +228,19 @@ def test_a_failed_object_is_tried_when_it_is_due_and_left_alone_in_the_end(rig: 
     age(timedelta(days=1), attempts=MAX_ATTEMPTS)
     settled = rig.run()
     assert (settled.failed, settled.unsettled) == ((), 0)
+
+
+def test_what_is_known_of_an_object_stays_when_it_cannot_be_read_again(rig: LoadRig) -> None:
+    path = rig.land_raw(lines([Received(NOON, event(1))]) + b"{\n")
+    rig.run()
+    before = rig.events(), rig.quarantine()
+    (rig.folder / path).write_bytes(b"no gzip")
+
+    report = rig.run(only_new=False)
+
+    assert [item.path for item in report.failed] == [path]
+    assert len(rig.quarantine()) == 1
+    assert (rig.events(), rig.quarantine()) == before
 
 
 def test_days_are_loaded_apart(rig: LoadRig) -> None:
