@@ -113,16 +113,16 @@ class LandingZone:
     def check_writable(self) -> None:
         """See whether objects can be written now. Raises LandingUnavailable with the reason.
 
-        A folder is tried with a file that is removed at once; a bucket is only asked whether it answers.
+        A folder is tried in the way that objects are written, with a file that is removed at once; a bucket
+        is only asked whether it answers.
         """
         with self._translated("written to"):
             if self._local is None:
                 self._fs.ls(self._bucket, detail=False, max_results=1)
                 return
-            self._local.mkdir(parents=True, exist_ok=True)
-            trial = self._local / f"{_PARTIAL}{os.getpid()}-check"
-            trial.touch()
-            trial.unlink(missing_ok=True)
+            trial = self._local / f"{_PARTIAL}{uuid4().hex}-check"
+            _write_durably(trial, b"")
+            trial.unlink()
 
     def _create(self, path: str, data: bytes) -> None:
         try:

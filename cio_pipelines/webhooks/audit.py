@@ -12,6 +12,7 @@ from cio_pipelines.landing import LandingZone
 from cio_pipelines.landing.manifest import FAILED, LOADED, WEBHOOKS, entries_of, landed_files
 from cio_pipelines.landing.reports import Counts, Unloaded
 from cio_pipelines.warehouse import Warehouse
+from cio_pipelines.webhooks.layout import place_of
 from cio_pipelines.webhooks.objects import Landed
 from cio_pipelines.webhooks.reports import Strangers
 from cio_pipelines.webhooks.tables import prepare_webhooks, webhook_events
@@ -34,16 +35,17 @@ class EventAudit:
         """The landed objects against the manifest. Raises LandingUnavailable too."""
         landed = Landed(self._zone)
         wanted = landed.days if days is None else sorted(set(days))
-        objects = landed.objects(wanted)
+        files = sorted(item.path for item in landed.files(wanted))
+        objects = [path for path in files if place_of(path) is not None]
         with self._warehouse.session(), self._warehouse.connect() as connection:
             prepare_webhooks(connection)
             known = entries_of(connection, WEBHOOKS, wanted)
         failed = {e.path: e.reason or "" for e in known.values() if e.status == FAILED}
         return Unloaded(
             files=len(objects),
-            unread=tuple(item.path for item in objects if item.path not in known),
-            failed={item.path: failed[item.path] for item in objects if item.path in failed},
-            foreign=tuple(landed.foreign(wanted)),
+            unread=tuple(path for path in objects if path not in known),
+            failed={path: failed[path] for path in objects if path in failed},
+            foreign=tuple(path for path in files if place_of(path) is None),
         )
 
     def loaded(self, days: Sequence[date] | None = None) -> Counts:

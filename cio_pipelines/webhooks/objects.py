@@ -33,13 +33,13 @@ class Landed:
 
     def objects(self, days: Iterable[date]) -> list[LandedObject]:
         """The objects of some days, in the order of their paths. Raises LandingUnavailable."""
-        return sorted(item for item in self._all(days) if place_of(item.path) is not None)
+        return sorted(item for item in self.files(days) if place_of(item.path) is not None)
 
-    def foreign(self, days: Iterable[date]) -> list[str]:
-        """Paths of what lies in the folders of some days and is no object of events."""
-        return sorted(item.path for item in self._all(days) if place_of(item.path) is None)
+    def files(self, days: Iterable[date]) -> Iterator[LandedObject]:
+        """All that lies in the folders of some days, also what is no object of events.
 
-    def _all(self, days: Iterable[date]) -> Iterator[LandedObject]:
+        Raises LandingUnavailable.
+        """
         for day in days:
             for folder in self._folders.get(day, []):
                 yield from self._zone.objects(folder)
