@@ -31,6 +31,7 @@ def listing(zone: LandingZone, cursor: Cursor) -> tuple[dict[str, str], Cursor]:
     """
     landed = Landed(zone)
     known = set(utc_days.get_partition_keys())
+    # what lies outside the partitions no run could take; the check all_files_loaded and `cio load` tell of it
     days = [day for day in landed.days if day.isoformat() in known]
     recent = days[-RECENT_DAYS:]
     older = [day for day in days[:-RECENT_DAYS] if day.isoformat() in cursor.done]

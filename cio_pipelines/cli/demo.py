@@ -29,6 +29,7 @@ from cio_pipelines.warehouse.connect import duckdb_path
 if TYPE_CHECKING:
     from cio_pipelines.sandbox import SandboxServer
 
+_LANDING_URL = str(Settings.model_fields["landing_url"].default)
 NEWSLETTER = 1
 NEWSLETTER_PEOPLE = 2_000
 
@@ -59,28 +60,48 @@ def demo(
             f"A sandbox runs at port {SANDBOX_PORT} (make dev?), and the demo starts from a clean state: "
             "stop it first."
         )
+    _demand_own_landing_zone(settings, replace=replace)
     _start_clean(database, replace=replace)
     summary = seed(database, people)
     out.print(f"Seeded {summary.people:,} people and {summary.orders:,} orders into {database}")
     with _sandbox(settings) as (sandboxed, server):
         out.rule("First sync: everybody")
-        healthy = run_and_show(sandboxed, Request(full=True, partition=today()))
+        _demand(run_and_show(sandboxed, Request(full=True, partition=today())))
         out.rule(f"Second sync: {change(database):,} people changed")
-        healthy = run_and_show(sandboxed, default_request(sandboxed)) and healthy
+        _demand(run_and_show(sandboxed, default_request(sandboxed)))
         out.rule("Customer.io sends a newsletter, and reports what becomes of it")
         person = _report_back(sandboxed, server)
-        healthy = load.run_and_show(sandboxed, today(), today(), only_new=True)[0] and healthy
+        _demand(load.run_and_show(sandboxed, *load.landed(sandboxed), only_new=True)[0])
         out.print(_newsletter(sandboxed))
         out.rule("Third sync: what people said to Customer.io")
-        healthy = run_and_show(sandboxed, default_request(sandboxed)) and healthy
-        out.print(_consent(sandboxed, server, person))
+        _demand(run_and_show(sandboxed, default_request(sandboxed)))
+        if person is not None:
+            out.print(_consent(sandboxed, server, person))
     out.rule()
     out.print("Look around:  [bold]make dev[/] opens the Dagster UI beside the sandbox's page:")
     out.print("    Dagster   http://127.0.0.1:3000   (runs, lineage, checks, partitions)")
     out.print(f"    sandbox   http://127.0.0.1:{SANDBOX_PORT}   (people, messages, events, what was refused)")
+
+
+def _demand(healthy: bool) -> None:
+    """Each step of the demo needs the one before."""
     if not healthy:
         complain("The demo did not end well: see above.")
-    raise typer.Exit(0 if healthy else 1)
+        raise typer.Exit(1)
+
+
+def _demand_own_landing_zone(settings: Settings, *, replace: bool) -> None:
+    """Never put the demo's events among somebody's own unasked. Raises SettingsError, LandingUnavailable."""
+    from cio_pipelines.webhooks.objects import Landed
+
+    settings.landing_zone().check_writable()
+    if settings.landing_url == _LANDING_URL:
+        shutil.rmtree(LOCAL / "landing", ignore_errors=True)
+    elif not replace and Landed(settings.landing_zone()).days:
+        raise SettingsError(
+            f"LANDING_URL names {settings.landing_url}, where events have landed, and the demo would add its "
+            "own. Unset LANDING_URL, or give --replace."
+        )
 
 
 def _start_clean(database: Path, *, replace: bool) -> None:
@@ -98,25 +119,29 @@ def _start_clean(database: Path, *, replace: bool) -> None:
         path.unlink(missing_ok=True)
     if not os.environ.get("DAGSTER_HOME"):
         shutil.rmtree(LOCAL / "dagster", ignore_errors=True)
-    shutil.rmtree(LOCAL / "landing", ignore_errors=True)
 
 
-def _report_back(settings: Settings, server: SandboxServer) -> str:
-    """Send a newsletter, let somebody unsubscribe, and take in what is reported; returns that person's id."""
+def _report_back(settings: Settings, server: SandboxServer) -> str | None:
+    """Send a newsletter, let somebody unsubscribe, and take in what is reported.
+
+    Returns who unsubscribed; in a very small company there may be nobody to.
+    """
     port = 0 if is_taken(SERVICE_PORT) else SERVICE_PORT
     with ReceiverProcess(os.environ, port) as receiver:
         sent = server.send(newsletter={"newsletter_id": NEWSLETTER}, people=NEWSLETTER_PEOPLE, seed=1)
-        person = next(
+        subscribed = (
             name for name, who in server.people().items() if who["attributes"].get("marketing_opt_in") is True
         )
-        server.unsubscribe(person)
+        person = next(subscribed, None)
+        if person is not None:
+            server.unsubscribe(person)
         server.set_webhook(url=receiver.url, signing_key=settings.webhook_signing_keys()[0], streams=16)
         reported = server.wait_until_reported(timeout=120)
     answers = reported["answer_ms"]["2xx"]
     out.print(
         pairs(
             [
-                ("sent", f"{sent['deliveries']:,} messages; {person} unsubscribed"),
+                ("sent", f"{sent['deliveries']:,} messages; {person or 'nobody'} unsubscribed"),
                 (
                     "reported",
                     f"{reported['acknowledged']:,} events, {reported['events_per_second']:,.0f}/s, each "
@@ -137,7 +162,7 @@ def _newsletter(settings: Settings) -> Table:
         origin_kind="newsletter",
     )
     told = ", ".join(f"{name.replace('_', ' ')} {number:,}" for name, number in row.items())
-    return pairs([("campaign_performance", told)])
+    return pairs([("campaign_performance", told or "nobody could be sent it")])
 
 
 def _consent(settings: Settings, server: SandboxServer, person: str) -> Table:
@@ -150,13 +175,14 @@ def _consent(settings: Settings, server: SandboxServer, person: str) -> Table:
 
 
 def _row(settings: Settings, table: str, names: Sequence[str], **where: str) -> dict[str, Any]:
-    """Columns of the first row of a mart for which `where` holds."""
+    """Columns of the first row of a mart for which `where` holds; empty when there is none."""
     import sqlalchemy as sa
 
     mart = sa.table(table, *(sa.column(name) for name in {*names, *where}), schema="analytics")
     statement = sa.select(*(mart.c[name] for name in names)).filter_by(**where)
     with settings.warehouse().connect() as connection:
-        return dict(zip(names, connection.rows(statement)[0], strict=True))
+        rows = connection.rows(statement)
+    return dict(zip(names, rows[0], strict=True)) if rows else {}
 
 
 @contextmanager

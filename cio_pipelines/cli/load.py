@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
 
-from cio_pipelines.cli.console import out, pairs
+from cio_pipelines.cli.console import out, pairs, warn
 from cio_pipelines.cli.days import chosen_days
 from cio_pipelines.cli.summary import tell
 from cio_pipelines.settings import Settings, SettingsError, load_settings
@@ -44,10 +45,7 @@ def webhooks(
     settings = load_settings()
     if partition is not None and range_ is not None:
         raise SettingsError("Give only one of --partition and --range.")
-    ends = chosen_days(settings, partition, range_) or _landed(settings)
-    if ends is None:
-        out.print(f"Nothing has landed in {settings.landing_url}.")
-        raise typer.Exit
+    ends = chosen_days(settings, partition, range_) or landed(settings)
     healthy, line = run_and_show(settings, *ends, only_new=not again, verbose=verbose)
     if as_json:
         sys.stdout.write(json.dumps(line) + "\n")
@@ -110,9 +108,22 @@ def run_and_show(
     return healthy, line
 
 
-def _landed(settings: Settings) -> tuple[str, str] | None:
-    """The first and the last day on which something landed."""
+def landed(settings: Settings) -> tuple[str, str]:
+    """The first and the last day on which something landed, both today when nothing did.
+
+    Days without a partition are left out, and told.
+    """
+    from cio_pipelines.partitions import partition_of
     from cio_pipelines.webhooks.objects import Landed
 
-    days = Landed(settings.landing_zone()).days
-    return (days[0].isoformat(), days[-1].isoformat()) if days else None
+    first, today = settings.first_partition.date().isoformat(), partition_of(datetime.now(UTC))
+    days = [day.isoformat() for day in Landed(settings.landing_zone()).days]
+    known = [day for day in days if first <= day <= today]
+    if len(known) < len(days):
+        warn(
+            f"{len(days) - len(known)} days of receipt are left out: partitions run from {first} "
+            f"(CIO_PARTITIONS_START) to today, {today}."
+        )
+    if not known:
+        out.print(f"Nothing has landed in {settings.landing_url}.")
+    return (known[0], known[-1]) if known else (today, today)

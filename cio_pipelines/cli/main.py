@@ -12,8 +12,10 @@ from typer.core import TyperGroup
 
 from cio_pipelines.cli import bench, dead_letters, demo, dev, doctor, load, sandbox, serve, sync
 from cio_pipelines.cli.console import complain
+from cio_pipelines.cli.receiver import ReceiverError
 from cio_pipelines.customerio import CustomerIOError
 from cio_pipelines.landing import LandingError
+from cio_pipelines.sandbox.options import SandboxError
 from cio_pipelines.settings import SettingsError
 from cio_pipelines.sync.errors import SyncError
 from cio_pipelines.warehouse import WarehouseError
@@ -26,7 +28,7 @@ class _Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            complain("Interrupted. What Customer.io accepted is committed; run the same command again.")
+            complain("Interrupted. What was accepted or loaded is committed; run the same command again.")
             raise typer.Exit(130) from None
 
 
@@ -65,6 +67,13 @@ def main() -> None:
     except SettingsError as error:
         complain(str(error))
         sys.exit(2)
-    except (SyncError, WarehouseError, LandingError, CustomerIOError) as error:
+    except (
+        SyncError,
+        WarehouseError,
+        LandingError,
+        CustomerIOError,
+        ReceiverError,
+        SandboxError,
+    ) as error:
         complain(str(error))
         sys.exit(1)

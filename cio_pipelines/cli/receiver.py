@@ -50,7 +50,11 @@ class ReceiverProcess:
                 if self._process.poll() is not None or time.monotonic() > deadline:
                     self.stop()
                     said.seek(0)
-                    raise ReceiverError(said.read().decode("utf-8", "replace").strip() or "it said nothing")
+                    told = said.read().decode("utf-8", "replace").strip()
+                    raise ReceiverError(
+                        f"The receiver did not come up: {told.removeprefix('cio: ') or 'it said nothing'}"
+                        f"\nRun `cio serve --port {self.port}` to see it by itself."
+                    )
                 time.sleep(0.05)
 
     def stop(self) -> None:

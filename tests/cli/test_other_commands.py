@@ -90,6 +90,27 @@ def test_the_demo_touches_nothing_of_ones_own(cli: Cli, environment: dict[str, s
 
 
 @pytest.mark.slow
+def test_the_demo_adds_nothing_to_events_of_ones_own(cli: Cli, tmp_path: Path) -> None:
+    folder = tmp_path / "landing" / "webhooks" / "object_type=email" / "received=2026-11-20"
+    folder.mkdir(parents=True)
+
+    ended = cli("demo")
+
+    assert ended.code == 2
+    assert "where events have landed" in ended.err
+    assert "--replace" in ended.err
+
+
+def test_the_demo_says_at_once_that_nothing_can_land(cli: Cli) -> None:
+    cli.environment["LANDING_URL"] = "file:///proc/none"
+
+    ended = cli("demo")
+
+    assert ended.code == 1
+    assert "Check LANDING_URL" in ended.err
+    assert "Traceback" not in ended.err
+
+
 def test_sending_shows_a_bar_when_a_person_watches(cli: Cli, sandbox: SandboxServer) -> None:
     sandbox.set_faults([{"kind": "slow", "seconds": 0.6, "path": "/api/v2/batch"}])
     screen, terminal = pty.openpty()
