@@ -174,6 +174,10 @@ class Settings(BaseModel):
         keys = tuple(key.strip() for key in given if key.strip())
         if not keys:
             raise _missing("CUSTOMERIO_WEBHOOK_SIGNING_KEY", "a signing key, or several by commas")
+        if any("\ud800" <= character <= "\udfff" for key in keys for character in key):
+            raise SettingsError(
+                "CUSTOMERIO_WEBHOOK_SIGNING_KEY is not UTF-8. Set it to the text that Customer.io shows."
+            )
         return keys
 
     def landing_zone(self) -> LandingZone:

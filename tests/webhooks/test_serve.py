@@ -181,6 +181,11 @@ def test_a_person_who_watches_reads_text(tmp_path: Path) -> None:
             2,
             "CUSTOMERIO_WEBHOOK_SIGNING_KEY is not set.",
         ),
+        (
+            {"CUSTOMERIO_WEBHOOK_SIGNING_KEY": "caf\udce9"},
+            2,
+            "CUSTOMERIO_WEBHOOK_SIGNING_KEY is not UTF-8.",
+        ),
         ({"LANDING_URL": "file:///proc/none"}, 1, "The landing zone file:///proc/none cannot be written to"),
         ({"CIO_WEBHOOK_HANDLERS": "no_such:thing"}, 2, "CIO_WEBHOOK_HANDLERS is not valid: 'no_such:thing'"),
     ],
