@@ -11,27 +11,34 @@ PYTHON ?= $(or $(shell for name in python3 python3.13 python3.12 python3.11; do 
 
 BIN := .venv/bin
 PEOPLE ?=
-COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --universal --generate-hashes --no-header --no-annotate \
-	--no-emit-index-url
+COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --no-emit-index-url \
+	$(if $(UPGRADE),--upgrade)
+EMULATORS := bqemulator local-bigquery
 
 DBT_FLAGS := --project-dir dbt_project --profiles-dir dbt_project --target-path $(CURDIR)/.local/check \
 	--log-path $(CURDIR)/.local/check
 
-.PHONY: help setup run test test-all dev check fix bench lock clean
+.PHONY: help setup setup-bigquery emulators run test test-all dev check fix bench lock clean
 
 help: ## Print this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## Make .venv hold the locked packages and this project (nothing to do: no time)
 	@$(PYTHON) scripts/bootstrap.py
 
+setup-bigquery: setup ## Make the environment of dbt for BigQuery too, for a WAREHOUSE_URL of bigquery://…
+	@$(PYTHON) scripts/bootstrap.py dbt-bigquery
+
+emulators: setup-bigquery ## Make what stands in for BigQuery in the tests, each in an environment of its own
+	@$(PYTHON) scripts/bootstrap.py $(EMULATORS)
+
 run: setup ## Seed a demo company, run dbt and the sync twice, print both; PEOPLE=20000
 	@$(BIN)/cio demo $(if $(PEOPLE),--people $(PEOPLE))
 
-test: setup ## Run the fast tests (a few minutes)
+test: emulators ## Run the fast tests (a few minutes)
 	@$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
 
-test-all: setup ## Run all tests, the slow ones too
+test-all: emulators ## Run all tests, the slow ones too
 	@$(BIN)/python -m pytest -n 2 --dist worksteal
 
 dev: setup ## Open the Dagster UI beside the sandbox
@@ -51,11 +58,15 @@ fix: setup ## Repair what ruff can
 bench: setup ## Measure first sync, small change and no change; PEOPLE=1000000
 	@$(BIN)/cio bench people --people $(or $(PEOPLE),1000000)
 
-lock: setup ## Write requirements/ anew from pyproject.toml; UPGRADE=1 takes newer releases
-	$(COMPILE) $(if $(UPGRADE),--upgrade) -o requirements/runtime.txt
-	$(COMPILE) $(if $(UPGRADE),--upgrade) --group dev -c requirements/runtime.txt -o requirements/dev.txt
+lock: setup ## Write requirements/*.txt anew from pyproject.toml and requirements/*.in; UPGRADE=1: newer releases
+	$(COMPILE) pyproject.toml -o requirements/runtime.txt
+	$(COMPILE) pyproject.toml --group dev -c requirements/runtime.txt -o requirements/dev.txt
+	$(COMPILE) --python-version 3.11 requirements/dbt-bigquery.in -o requirements/dbt-bigquery.txt
+	$(COMPILE) --python-version 3.11 requirements/bqemulator.in -o requirements/bqemulator.txt
+	$(COMPILE) --python-version 3.13 requirements/local-bigquery.in --override requirements/local-bigquery.overrides \
+		-o requirements/local-bigquery.txt
 	$(MAKE) setup
 
 clean: ## Remove the environment, caches and dbt's leftovers; .local, which holds data, stays
-	rm -rf .venv .pytest_cache .ruff_cache .hypothesis dist dbt_project/target dbt_project/logs logs
-	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
+	rm -rf .venv .venvs .pytest_cache .ruff_cache .hypothesis dist dbt_project/target dbt_project/logs logs
+	find . -name __pycache__ -not -path './.venv*/*' -prune -exec rm -rf {} +
