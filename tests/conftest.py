@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from cio_pipelines.sandbox import SandboxOptions, SandboxServer
+from tests import emulators
+from tests.emulators import Emulator
 
-_NAMES_SOMETHING_REAL = ("WAREHOUSE_", "CUSTOMERIO_", "LANDING_", "QUEUE_", "DAGSTER_", "DBT_")
+_NAMES_SOMETHING_REAL = (
+    *("WAREHOUSE_", "CUSTOMERIO_", "LANDING_", "QUEUE_", "DAGSTER_", "DBT_", "CIO_DBT_"),
+    *("GOOGLE_", "BIGQUERY_", "STORAGE_EMULATOR_", "PG"),
+)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -32,3 +38,28 @@ def sandbox(sandbox_process: SandboxServer) -> SandboxServer:
     sandbox_process.set_faults([])
     sandbox_process.reset()
     return sandbox_process
+
+
+@pytest.fixture(scope="session")
+def bigquery_emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+    """BigQuery's better stand-in, one for all tests of a worker: each uses a dataset of its own."""
+    if reason := emulators.missing("local-bigquery"):
+        pytest.skip(reason)
+    with emulators.local_bigquery(tmp_path_factory.mktemp("buckets")) as emulator:
+        yield emulator
+
+
+@pytest.fixture(scope="session")
+def dbt_emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+    """The stand-in for BigQuery that dbt-bigquery can build in, where that dbt is here too."""
+    if reason := emulators.missing("bqemulator") or emulators.missing("dbt-bigquery"):
+        pytest.skip(reason)
+    with emulators.bqemulator(tmp_path_factory.mktemp("buckets")) as emulator:
+        yield emulator
+
+
+@pytest.fixture(scope="session")
+def google_credentials(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A key file for Google's clients that works with emulators only."""
+    with emulators.service_account(tmp_path_factory.mktemp("google")) as path:
+        yield path

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ import dagster as dg
 import pytest
 
 ROOT = Path(__file__).parents[1]
-LOCKS = ["runtime.txt", "dev.txt"]
+LOCKS = sorted(path.name for path in (ROOT / "requirements").glob("*.txt"))
 
 
 def locked(name: str) -> dict[str, list[str]]:
@@ -29,11 +30,26 @@ def locked(name: str) -> dict[str, list[str]]:
 def test_a_lock_names_versions_and_hashes_and_nothing_else(name: str) -> None:
     requirements = locked(name)
 
-    assert len(requirements) > 100
+    assert len(requirements) > 40
     for requirement, hashes in requirements.items():
         assert re.fullmatch(r"[a-z0-9-]+==[\w.+]+( ; .+)?", requirement), requirement
         assert hashes, requirement
         assert all(re.fullmatch(r"--hash=sha256:[0-9a-f]{64}( \\)?", line) for line in hashes), requirement
+
+
+def test_make_lock_writes_every_lock() -> None:
+    told = subprocess.run(["make", "-n", "lock"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+    assert sorted(re.findall(r"-o requirements/(\S+)", told)) == LOCKS
+
+
+def test_an_environment_without_a_lock_is_refused() -> None:
+    script = [sys.executable, ROOT / "scripts" / "bootstrap.py", "bigemulator"]
+
+    done = subprocess.run(script, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 1
+    assert "requirements/bigemulator.txt is not there" in done.stderr
 
 
 def test_developers_have_what_production_has() -> None:
@@ -85,3 +101,21 @@ def test_an_old_python_is_told_what_is_needed(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "needs Python 3.11 to 3.13" in done.stderr
     assert "is 3.9" in done.stderr
+
+
+def test_a_python_of_a_version_is_found_among_pyenvs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bootstrap = runpy.run_path(str(ROOT / "scripts" / "bootstrap.py"))
+    name = f"python{sys.version_info[0]}.{sys.version_info[1]}"
+    real = tmp_path / "pyenv" / "versions" / f"{name.removeprefix('python')}.7" / "bin" / name
+    shim = tmp_path / "shims" / name
+    for path, line in ((real, f'exec {sys.executable} "$@"'), (shim, "exit 127")):
+        path.parent.mkdir(parents=True)
+        path.write_text(f"#!/bin/sh\n{line}\n")
+        path.chmod(0o700)
+    find = bootstrap["find_python"]
+    find.__globals__["PYTHON"] = str(tmp_path / "no .venv yet")
+    monkeypatch.setenv("PATH", f"{shim.parent}:/bin")
+    monkeypatch.setenv("PYENV_ROOT", str(tmp_path / "pyenv"))
+
+    assert find(sys.version_info[:2]) == str(real)
+    assert find((3, 99)) is None
