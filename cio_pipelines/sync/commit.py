@@ -12,7 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from cio_pipelines.sync.key import SyncKey
+from cio_pipelines.sync.key import RunKey
 from cio_pipelines.sync.runs import ERASURE
 from cio_pipelines.sync.state import (
     ERASURE_HASH,
@@ -26,6 +26,7 @@ from cio_pipelines.sync.state import (
 )
 from cio_pipelines.warehouse import WarehouseConnection
 from cio_pipelines.warehouse.functions import UtcTimestamp
+from cio_pipelines.warehouse.merge import Merge
 
 Column = sa.ColumnElement[Any]
 
@@ -35,13 +36,12 @@ class Commit:
     """Commits one run of a sync. `max_attempts` refusals of the same content make a dead letter."""
 
     connection: WarehouseConnection
-    key: SyncKey
-    run_id: str
+    run: RunKey
     max_attempts: int
 
     @property
     def _mine(self) -> Column:
-        return self.key.run(sync_plan, self.run_id)
+        return self.run.owns(sync_plan)
 
     def execute(self, ended_by: str | None = None) -> None:
         """Bring snapshot, open people and dead letters up to the ledger; the run is then `committed`.
@@ -49,34 +49,33 @@ class Commit:
         `ended_by` is what stopped the run before everything was answered.
         """
         now = sa.literal(datetime.now(UTC), UtcTimestamp)
+        run = self.connection.rows(sa.select(sync_runs).where(self.run.wrote(sync_runs)))[0]
+        erased, is_older = self._has_erased(), self._has_older_mapping(run)
         with self.connection.transaction():
-            self._move_snapshot(now)
-            self._replace_open_people(now)
-            self._clear_erased()
-            self._adopt_mapping()
+            self._move_snapshot(run, now)
+            self._replace_open_people(run, now)
+            if erased:
+                self._clear_erased()
+            if is_older:
+                self._adopt_mapping(run)
             self.connection.execute(
                 sync_runs.update()
-                .where(self.key.run(sync_runs, self.run_id))
+                .where(self.run.wrote(sync_runs))
                 .values(status="committed", finished_at=now, ended_by=ended_by)
             )
 
     def _acked(self, phase: int | None = None) -> sa.Select[Any]:
-        mine = sa.select(sync_acks.c.person_id).where(self.key.run(sync_acks, self.run_id))
+        mine = sa.select(sync_acks.c.person_id).where(self.run.owns(sync_acks))
         return mine if phase is None else mine.where(sync_acks.c.phase == phase)
 
-    def _move_snapshot(self, now: Column) -> None:
-        self.connection.execute(
-            synced_people.delete().where(
-                self.key.owns(synced_people), synced_people.c.person_id.in_(self._acked())
-            )
-        )
+    def _move_snapshot(self, run: sa.Row[Any], now: Column) -> None:
         state = sa.case(
             (sync_plan.c.operation == "identify", "identified"),
             (sync_plan.c.operation == "suppress", "suppressed"),
             else_="deleted",
         )
         is_ack = sa.and_(
-            self.key.run(sync_acks, self.run_id),
+            self.run.owns(sync_acks),
             sync_acks.c.person_id == sync_plan.c.person_id,
             sync_acks.c.phase == sync_plan.c.phase,
         )
@@ -85,31 +84,27 @@ class Commit:
         both = sa.select(sync_plan.c.person_id).where(self._mine, sync_plan.c.phase == 1)
         later = self._acked(2).where(sync_acks.c.person_id.in_(both))
         is_last = sa.or_(sync_plan.c.phase == 2, sync_plan.c.person_id.not_in(later))
-        version = sa.select(sync_runs.c.mapping_version).where(self.key.run(sync_runs, self.run_id))
         rows = (
             sa.select(
-                *self.key.columns,
+                *self.run.sync.columns,
                 sync_plan.c.person_id,
                 state.label("state"),
                 sync_plan.c.attributes_hash,
                 sync_plan.c.attributes,
-                version.scalar_subquery().label("mapping_version"),
+                sa.literal(run.mapping_version, sa.String).label("mapping_version"),
                 sync_plan.c.source_updated_at,
                 now.label("synced_at"),
                 sync_plan.c.run_id,
+                (sync_plan.c.operation == "unsuppress").label("is_gone"),
             )
             .select_from(sync_plan.join(sync_acks, is_ack))
-            .where(self._mine, sync_plan.c.operation != "unsuppress", is_last)
+            .where(self._mine, is_last)
         )
-        self.connection.execute(
-            synced_people.insert().from_select([column.name for column in synced_people.c], rows)
-        )
+        key = ("workspace", "sync", "person_id")
+        self.connection.execute(Merge(synced_people, rows, key, scope=self.run.sync.owns(synced_people)))
 
-    def _replace_open_people(self, now: Column) -> None:
+    def _replace_open_people(self, run: sa.Row[Any], now: Column) -> None:
         planned = sa.select(sync_plan.c.person_id).where(self._mine)
-        run = self.connection.rows(
-            sa.select(sync_runs.c.kind, sync_runs.c.extracted_at).where(self.key.run(sync_runs, self.run_id))
-        )[0]
         # The plan looked at every open person of its kind: whoever is not in it needs nothing any more. Those
         # whom somebody replayed since are the next run's.
         is_erasure = open_people.c.attributes_hash == ERASURE_HASH
@@ -119,14 +114,16 @@ class Commit:
         )
         for table, settled in ((open_people, looked_at), (dead_letters, sa.false())):
             self.connection.execute(
-                table.delete().where(self.key.owns(table), sa.or_(settled, table.c.person_id.in_(planned)))
+                table.delete().where(
+                    self.run.sync.owns(table), sa.or_(settled, table.c.person_id.in_(planned))
+                )
             )
         refused = (
             sa.select(sync_log)
-            .where(self.key.run(sync_log, self.run_id), sync_log.c.entry == "rejected")
+            .where(self.run.owns(sync_log), sync_log.c.entry == "rejected")
             .subquery("refused")
         )
-        done = sa.select(sync_acks).where(self.key.run(sync_acks, self.run_id)).subquery("done")
+        done = sa.select(sync_acks).where(self.run.owns(sync_acks)).subquery("done")
         plan = sync_plan
         joined = plan.outerjoin(refused, _same(refused)).outerjoin(done, _same(done))
         is_refused = refused.c.person_id.is_not(None)
@@ -138,7 +135,7 @@ class Commit:
         is_first = sa.or_(
             plan.c.phase == 1,
             ~sa.exists().where(
-                self.key.run(earlier, self.run_id),
+                self.run.owns(earlier),
                 earlier.c.person_id == plan.c.person_id,
                 earlier.c.phase == 1,
                 earlier.c.person_id.not_in(self._acked(1)),
@@ -147,7 +144,7 @@ class Commit:
         self._insert(
             open_people,
             sa.select(
-                *self.key.columns,
+                *self.run.sync.columns,
                 plan.c.person_id,
                 plan.c.operation,
                 plan.c.attributes_hash,
@@ -164,7 +161,7 @@ class Commit:
         self._insert(
             dead_letters,
             sa.select(
-                *self.key.columns,
+                *self.run.sync.columns,
                 plan.c.person_id,
                 plan.c.operation,
                 plan.c.attributes_hash,
@@ -183,46 +180,54 @@ class Commit:
     def _insert(self, table: sa.Table, rows: sa.Select[Any]) -> None:
         self.connection.execute(table.insert().from_select([column.name for column in table.c], rows))
 
-    def _clear_erased(self) -> None:
-        """Nothing of an erased person stays: no attributes in any plan."""
-        erased = sa.select(sync_plan.c.person_id).where(
+    @property
+    def _erased(self) -> sa.Select[tuple[str]]:
+        return sa.select(sync_plan.c.person_id).where(
             self._mine, sync_plan.c.operation == "delete", sync_plan.c.person_id.in_(self._acked(2))
         )
-        if not self.connection.scalar(sa.select(sa.func.count()).select_from(erased.subquery())):
-            return
-        people = erased.subquery()
+
+    def _has_erased(self) -> bool:
+        return bool(self.connection.scalar(sa.select(sa.func.count()).select_from(self._erased.subquery())))
+
+    def _clear_erased(self) -> None:
+        """Nothing of an erased person stays: no attributes in any plan."""
+        people = self._erased.subquery()
         self.connection.execute(
             sync_plan.update()
             .where(
-                self.key.owns(sync_plan),
+                self.run.sync.owns(sync_plan),
                 sync_plan.c.attributes.is_not(None),
                 sync_plan.c.person_id.in_(sa.select(people.c.person_id)),
             )
             .values(attributes=None, removals=None)
         )
 
-    def _adopt_mapping(self) -> None:
-        """After a whole look at the mart, people whom a new mapping left as they were are of that mapping."""
-        run = self.connection.rows(
-            sa.select(sync_runs.c.mapping_version, sync_runs.c.window_start).where(
-                self.key.run(sync_runs, self.run_id)
-            )
-        )[0]
-        if run.mapping_version is None or run.window_start is not None:
-            return
-        waiting = sa.select(open_people.c.person_id).where(self.key.owns(open_people))
-        dead = sa.select(dead_letters.c.person_id).where(self.key.owns(dead_letters))
-        older = sa.and_(
-            self.key.owns(synced_people),
+    def _of_older_mapping(self, run: sa.Row[Any]) -> Column:
+        return sa.and_(
+            self.run.sync.owns(synced_people),
             synced_people.c.state == "identified",
             synced_people.c.mapping_version != run.mapping_version,
-            synced_people.c.person_id.not_in(waiting),
-            synced_people.c.person_id.not_in(dead),
         )
-        if self.connection.scalar(sa.select(sa.func.count()).where(older)):
-            self.connection.execute(
-                synced_people.update().where(older).values(mapping_version=run.mapping_version)
+
+    def _has_older_mapping(self, run: sa.Row[Any]) -> bool:
+        """Whether people may be left of another mapping, after a whole look at the mart."""
+        if run.mapping_version is None or run.window_start is not None:
+            return False
+        return bool(self.connection.scalar(sa.select(sa.func.count()).where(self._of_older_mapping(run))))
+
+    def _adopt_mapping(self, run: sa.Row[Any]) -> None:
+        """After a whole look at the mart, people whom a new mapping left as they were are of that mapping."""
+        waiting = sa.select(open_people.c.person_id).where(self.run.sync.owns(open_people))
+        dead = sa.select(dead_letters.c.person_id).where(self.run.sync.owns(dead_letters))
+        self.connection.execute(
+            synced_people.update()
+            .where(
+                self._of_older_mapping(run),
+                synced_people.c.person_id.not_in(waiting),
+                synced_people.c.person_id.not_in(dead),
             )
+            .values(mapping_version=run.mapping_version)
+        )
 
 
 def _same(row: sa.Subquery) -> Column:

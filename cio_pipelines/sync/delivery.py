@@ -19,7 +19,7 @@ from cio_pipelines.sync.letters import count_letters
 from cio_pipelines.sync.preflight import check_region
 from cio_pipelines.sync.push import Costs, Progress, Pusher
 from cio_pipelines.sync.reports import PushReport
-from cio_pipelines.sync.runs import Runs
+from cio_pipelines.sync.runs import Runs, run_key
 from cio_pipelines.sync.settings import SyncSettings
 from cio_pipelines.warehouse import Warehouse, WarehouseConnection
 
@@ -38,7 +38,7 @@ def deliver(
     Raises PlanOutdated when the lease is lost, WarehouseError when the ledger cannot be written. Whatever is
     raised, and KeyboardInterrupt too, first everything that was answered is committed.
     """
-    runs, ledger = Runs(connection, key), Ledger(key, run.run_id)
+    runs, ledger = Runs(connection, key), Ledger(run_key(key, run))
     costs = Costs()
     preflight: str | None = None
     ended_by: str | None = "interrupted"
@@ -70,7 +70,7 @@ def deliver(
     finally:
         sent = time.monotonic()
         if is_ours:
-            Commit(connection, key, run.run_id, settings.max_attempts).execute(ended_by)
+            Commit(connection, ledger.run, settings.max_attempts).execute(ended_by)
             commit_seconds = time.monotonic() - sent
             runs.note(
                 run.run_id,

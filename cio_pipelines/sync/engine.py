@@ -30,7 +30,7 @@ from cio_pipelines.sync.delivery import deliver
 from cio_pipelines.sync.erasing import plan_erasures
 from cio_pipelines.sync.errors import SourceContractError
 from cio_pipelines.sync.guards import Approvals, Counts, erasure_verdict, people_verdicts
-from cio_pipelines.sync.key import SyncKey
+from cio_pipelines.sync.key import RunKey, SyncKey
 from cio_pipelines.sync.lease import Lease
 from cio_pipelines.sync.ledger import Ledger
 from cio_pipelines.sync.letters import DeadLetter, list_letters, replay
@@ -99,7 +99,7 @@ class PeopleSync:
         with self._state() as connection:
             runs = Runs(connection, self._key)
             mart = self.mart()
-            planner = Planner(connection, self._key, mart, run_id, extracted_at)
+            planner = self._planner(connection, mart, run_id, extracted_at)
             mart_rows = planner.check_ids()
             if runs.unfinished(run_id):
                 with self._leased(connection, run_id) as lease:
@@ -121,15 +121,15 @@ class PeopleSync:
             with self._leased(connection, run_id) as lease:
                 window = Window(run.window_start, run.window_end)
                 mart = self.mart()
-                planner = Planner(connection, self._key, mart, run_id, run.extracted_at)
+                planner = self._planner(connection, mart, run_id, run.extracted_at)
                 change = mart.mapping.change_from(runs.last_mapping())
-                with connection.transaction():
-                    extracted, tombstoned = planner.count(planner.selection(window))
-                    left_alone = planner.plan_people(
-                        window, shared_emails_conflict=self._settings.shared_emails_conflict
-                    )
-                    tallies = planner.tallies()
-                    known = planner.known_people()
+                planner.clear()
+                extracted, tombstoned = planner.count(planner.selection(window))
+                left_alone = planner.plan_people(
+                    window, shared_emails_conflict=self._settings.shared_emails_conflict
+                )
+                tallies = planner.tallies()
+                known = planner.known_people()
                 counts = Counts(
                     known=known,
                     changed=tallies.sent(why="changed") + tallies.sent(why="silent"),
@@ -169,12 +169,12 @@ class PeopleSync:
             runs.expire(self._settings.retention_days)
             runs.begin(run_id, ERASURE, FULL, extracted_at)
             mart = self.mart()
-            planner = Planner(connection, self._key, mart, run_id, extracted_at)
-            with connection.transaction():
-                tombstones, _ = planner.count(mart.deleted_at.is_not(None))
-                left_alone = plan_erasures(planner)
-                tallies = planner.tallies()
-                known = planner.known_people()
+            planner = self._planner(connection, mart, run_id, extracted_at)
+            planner.clear()
+            tombstones, _ = planner.count(mart.deleted_at.is_not(None))
+            left_alone = plan_erasures(planner)
+            tallies = planner.tallies()
+            known = planner.known_people()
             people = tallies.operations.get("delete", 0)
             counts = Counts(known=known, erased=tallies.sent(operation="delete"))
             plan = Plan(
@@ -199,6 +199,11 @@ class PeopleSync:
             self._settle_plan(connection, plan, lease)
             return plan
 
+    def _planner(
+        self, connection: WarehouseConnection, mart: Mart, run_id: str, extracted_at: datetime
+    ) -> Planner:
+        return Planner(connection, RunKey(self._key, run_id, extracted_at.date()), mart, extracted_at)
+
     @contextmanager
     def _leased(self, connection: WarehouseConnection, run_id: str) -> Generator[Lease]:
         """Hold the lease, with killed runs finished first; it is kept when all goes well.
@@ -210,7 +215,7 @@ class PeopleSync:
         lease.acquire(connection)
         try:
             for killed in Runs(connection, self._key).unfinished():
-                Commit(connection, self._key, killed, self._settings.max_attempts).execute("killed")
+                Commit(connection, killed, self._settings.max_attempts).execute("killed")
             yield lease
         except BaseException:
             lease.release(connection)
@@ -256,7 +261,7 @@ class PeopleSync:
     def preview(self, run_id: str, rows: int = 10) -> pd.DataFrame:
         """A few rows of a plan with every value masked; see `preview.sample`."""
         with self._state() as connection:
-            return sample(connection, self._key, run_id, rows)
+            return sample(connection, Runs(connection, self._key).key_of(run_id), rows)
 
     def letters(self, limit: int | None = None) -> list[DeadLetter]:
         """Dead letters of this workspace and sync, the newest first."""
@@ -271,7 +276,7 @@ class PeopleSync:
     def outcomes(self, run_id: str) -> Outcomes:
         """The ledger's word on a run, read anew."""
         with self._state() as connection:
-            return Ledger(self._key, run_id).outcomes(connection)
+            return Ledger(Runs(connection, self._key).key_of(run_id)).outcomes(connection)
 
     def summary(self, run_id: str) -> RunSummary:
         """Everything the ledger knows of a run. Raises UnknownRun."""

@@ -1,8 +1,9 @@
-"""Whose state it is: the workspace and the sync."""
+"""Whose state it is: the workspace and the sync, and of them one run."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 import sqlalchemy as sa
@@ -19,10 +20,6 @@ class SyncKey:
         """Whether a state row belongs to this workspace and sync."""
         return sa.and_(table.c.workspace == self.workspace, table.c.sync == self.sync)
 
-    def run(self, table: sa.FromClause, run_id: str) -> sa.ColumnElement[bool]:
-        """Whether a state row belongs to one run of it."""
-        return sa.and_(self.owns(table), table.c.run_id == run_id)
-
     @property
     def values(self) -> dict[str, Any]:
         return {"workspace": self.workspace, "sync": self.sync}
@@ -31,3 +28,35 @@ class SyncKey:
     def columns(self) -> list[sa.ColumnElement[Any]]:
         """The two as constants, for INSERT … SELECT."""
         return [sa.literal(self.workspace).label("workspace"), sa.literal(self.sync).label("sync")]
+
+
+@dataclass(frozen=True, slots=True)
+class RunKey:
+    """One run of a sync. `date` is the UTC day of its extraction: plans and ledgers are partitioned by it."""
+
+    sync: SyncKey
+    run_id: str
+    date: date
+
+    def owns(self, table: sa.FromClause) -> sa.ColumnElement[bool]:
+        """Whether a row of a plan or ledger belongs to the run; the date keeps other days from being read."""
+        return sa.and_(
+            self.sync.owns(table), table.c.run_date == sa.literal(self.date), table.c.run_id == self.run_id
+        )
+
+    def wrote(self, table: sa.FromClause) -> sa.ColumnElement[bool]:
+        """Whether a row of a table that is not divided by run is this run's word."""
+        return sa.and_(self.sync.owns(table), table.c.run_id == self.run_id)
+
+    @property
+    def values(self) -> dict[str, Any]:
+        return {**self.sync.values, "run_id": self.run_id, "run_date": self.date}
+
+    @property
+    def columns(self) -> list[sa.ColumnElement[Any]]:
+        """The run's columns as constants, for INSERT … SELECT."""
+        return [
+            *self.sync.columns,
+            sa.literal(self.run_id).label("run_id"),
+            sa.literal(self.date).label("run_date"),
+        ]

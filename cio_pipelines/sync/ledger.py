@@ -14,7 +14,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from cio_pipelines.customerio import SendResult
-from cio_pipelines.sync.key import SyncKey
+from cio_pipelines.sync.key import RunKey
 from cio_pipelines.sync.reports import Outcomes, Refusals
 from cio_pipelines.sync.state import (
     dead_letters,
@@ -33,6 +33,7 @@ _LOG_SCHEMA = pa.schema(
         ("workspace", pa.string()),
         ("sync", pa.string()),
         ("run_id", pa.string()),
+        ("run_date", pa.date32()),
         ("logged_at", pa.timestamp("us")),
         ("batch", pa.int32()),
         ("entry", pa.string()),
@@ -67,8 +68,7 @@ class Answered:
 class Ledger:
     """The ledger of one run."""
 
-    key: SyncKey
-    run_id: str
+    run: RunKey
 
     def record(self, connection: WarehouseConnection, answered: Sequence[Answered]) -> None:
         """Append what was answered, in one transaction: after this, no kill can lose it."""
@@ -86,8 +86,7 @@ class Ledger:
         count = len(accepted)
         return pa.table(
             {
-                **{name: pa.repeat(value, count) for name, value in self.key.values.items()},
-                "run_id": pa.repeat(self.run_id, count),
+                **{name: pa.repeat(value, count) for name, value in self.run.values.items()},
                 "person_id": accepted,
                 "phase": pa.repeat(pa.scalar(item.phase, pa.int32()), count),
             }
@@ -96,8 +95,7 @@ class Ledger:
     def _entries(self, item: Answered, now: datetime) -> Iterable[dict[str, Any]]:
         result = item.result
         common = {
-            **self.key.values,
-            "run_id": self.run_id,
+            **self.run.values,
             "logged_at": now,
             "batch": item.batch,
             "phase": item.phase,
@@ -142,8 +140,8 @@ class Ledger:
         and, until another run moves on, operations whose outcome the snapshot, the open people and the dead
         letters do not tell.
         """
-        plan = sa.select(sync_plan).where(self.key.run(sync_plan, self.run_id)).subquery("plan")
-        acks = sa.select(sync_acks).where(self.key.run(sync_acks, self.run_id)).subquery("acks")
+        plan = sa.select(sync_plan).where(self.run.owns(sync_plan)).subquery("plan")
+        acks = sa.select(sync_acks).where(self.run.owns(sync_acks)).subquery("acks")
         refused = self.logged("rejected").subquery("refused")
         states = [
             sa.case((state, 1), else_=0)
@@ -163,7 +161,7 @@ class Ledger:
             )
         )
         found, accepted, rejected, faulty, due, twice = (int(n) for n in connection.rows(counts)[0])
-        run = connection.rows(sa.select(sync_runs).where(self.key.run(sync_runs, self.run_id)))
+        run = connection.rows(sa.select(sync_runs).where(self.run.wrote(sync_runs)))
         planned = found if not run or run[0].planned is None else int(run[0].planned)
         bodies = self.logged("batch").subquery("bodies")
         sent, taken = (
@@ -189,17 +187,17 @@ class Ledger:
         if run.status != "committed":
             return False
         later = sa.select(sa.func.count()).where(
-            self.key.owns(sync_runs), sync_runs.c.finished_at > sa.literal(run.finished_at, UtcTimestamp)
+            self.run.sync.owns(sync_runs), sync_runs.c.finished_at > sa.literal(run.finished_at, UtcTimestamp)
         )
         return not connection.scalar(later)
 
     def _lost(self, connection: WarehouseConnection, *, unaccepted: int) -> int:
         """Operations of a committed run that left no trace, or another run's, where their outcome belongs."""
-        mine = self.key.run(sync_plan, self.run_id)
-        acks = self.key.run(sync_acks, self.run_id)
+        mine = self.run.owns(sync_plan)
+        acks = self.run.owns(sync_acks)
 
         def held(table: sa.Table) -> sa.Select[tuple[str]]:
-            return sa.select(table.c.person_id).where(self.key.run(table, self.run_id))
+            return sa.select(table.c.person_id).where(self.run.wrote(table))
 
         unblocked = sa.select(sync_plan.c.person_id).where(mine, sync_plan.c.operation == "unsuppress")
         vanished = sa.select(sa.func.count()).where(
@@ -225,7 +223,7 @@ class Ledger:
 
     def logged(self, entry: str) -> sa.Select[Any]:
         """The run's log entries of one kind."""
-        return sa.select(sync_log).where(self.key.run(sync_log, self.run_id), sync_log.c.entry == entry)
+        return sa.select(sync_log).where(self.run.owns(sync_log), sync_log.c.entry == entry)
 
     def refusals(self, connection: WarehouseConnection) -> tuple[Refusals, ...]:
         """Why people were refused, most frequent first: by Customer.io, and by us before sending."""
@@ -237,7 +235,7 @@ class Ledger:
             sa.select(
                 sa.literal("quarantine"), sync_plan.c.fault_field, sync_plan.c.fault_reason, sa.func.count()
             )
-            .where(self.key.run(sync_plan, self.run_id), sync_plan.c.fault_field.is_not(None))
+            .where(self.run.owns(sync_plan), sync_plan.c.fault_field.is_not(None))
             .group_by(sync_plan.c.fault_field, sync_plan.c.fault_reason)
         )
         rows = [*connection.rows(by_server), *connection.rows(by_us)]

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from cio_pipelines.sync.candidates import PERSON_ID_FIELD, Mart, is_too_large
 from cio_pipelines.sync.errors import SourceContractError
-from cio_pipelines.sync.key import SyncKey
+from cio_pipelines.sync.key import RunKey
 from cio_pipelines.sync.state import dead_letters, open_people, sync_plan, synced_people
 from cio_pipelines.sync.tallies import Tallies, count_plan
 from cio_pipelines.sync.windows import Window
@@ -25,12 +25,11 @@ BLOCKED = ("suppressed", "deleted")
 
 @dataclass(frozen=True, slots=True)
 class Planner:
-    """Writes the plan of one run. Everything happens in the connection's open transaction."""
+    """Writes the plan of one run, which nobody reads before the run is noted as planned."""
 
     connection: WarehouseConnection
-    key: SyncKey
+    run: RunKey
     mart: Mart
-    run_id: str
     extracted_at: datetime
 
     @property
@@ -39,19 +38,23 @@ class Planner:
 
     @property
     def _mine(self) -> Column:
-        return self.key.run(sync_plan, self.run_id)
+        return self.run.owns(sync_plan)
+
+    def clear(self) -> None:
+        """Forget what an earlier try, which was killed, had planned."""
+        self._delete(self._mine)
 
     def state(self, table: sa.Table, *names: str, where: Column | None = None) -> sa.Subquery:
         """This sync's rows of a state table, `names` of its columns."""
         columns = [table.c[name] for name in names]
-        owned = self.key.owns(table)
+        owned = self.run.sync.owns(table)
         return sa.select(*columns).where(owned if where is None else sa.and_(owned, where)).subquery()
 
     def selection(self, window: Window) -> Column:
         """Rows in the window, and whoever an earlier run left open."""
         if window.is_full:
             return sa.true()
-        waiting = sa.select(open_people.c.person_id).where(self.key.owns(open_people))
+        waiting = sa.select(open_people.c.person_id).where(self.run.sync.owns(open_people))
         return sa.or_(self.mart.within(window), self.mart.person_id.in_(waiting))
 
     def count(self, condition: Column) -> tuple[int, int]:
@@ -249,12 +252,12 @@ class Planner:
 
     def tallies(self) -> Tallies:
         """The plan in numbers."""
-        return count_plan(self.connection, self.key, self.run_id)
+        return count_plan(self.connection, self.run)
 
     def known_people(self) -> int:
         """The guards' denominator: the larger of people identified in the snapshot and living in the mart."""
         snapshot = sa.select(sa.func.count()).where(
-            self.key.owns(synced_people), synced_people.c.state == "identified"
+            self.run.sync.owns(synced_people), synced_people.c.state == "identified"
         )
         rows, tombstoned = self.count(sa.true())
         return max(int(self.connection.scalar(snapshot)), rows - tombstoned)
@@ -268,7 +271,7 @@ class Planner:
 
     def run_columns(self) -> list[Column]:
         """The first columns of a planned operation."""
-        return [*self.key.columns, sa.literal(self.run_id).label("run_id")]
+        return self.run.columns
 
     def now(self) -> Column:
         """The time of extraction as SQL."""

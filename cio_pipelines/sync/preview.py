@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from cio_pipelines.sync.key import SyncKey
+from cio_pipelines.sync.key import RunKey
 from cio_pipelines.sync.state import sync_plan, synced_people
 from cio_pipelines.warehouse import WarehouseConnection
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 _SHOWN_CHANGES = 4
 
 
-def sample(connection: WarehouseConnection, key: SyncKey, run_id: str, rows: int = 10) -> pd.DataFrame:
+def sample(connection: WarehouseConnection, run: RunKey, rows: int = 10) -> pd.DataFrame:
     """Up to `rows` planned operations: person_id, operation, why, changes, bytes. Values are masked."""
     # half a second that every other command would wait for
     import pandas as pd  # pyright: ignore[reportMissingTypeStubs]
 
     plan = sync_plan
     joined = plan.outerjoin(
-        synced_people, sa.and_(key.owns(synced_people), synced_people.c.person_id == plan.c.person_id)
+        synced_people, sa.and_(run.sync.owns(synced_people), synced_people.c.person_id == plan.c.person_id)
     )
     chosen = (
         sa.select(
@@ -37,7 +37,7 @@ def sample(connection: WarehouseConnection, key: SyncKey, run_id: str, rows: int
             synced_people.c.attributes.label("before"),
         )
         .select_from(joined)
-        .where(key.run(plan, run_id))
+        .where(run.owns(plan))
         .order_by(plan.c.why, plan.c.person_id)
         .limit(rows)
     )

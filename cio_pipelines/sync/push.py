@@ -170,7 +170,7 @@ class Pusher:
 
     def _batches(self, phase: int) -> Generator[pa.RecordBatch]:
         plan = sync_plan
-        mine = self.ledger.key.run(plan, self.ledger.run_id)
+        mine = self.ledger.run.owns(plan)
         rows = sa.select(
             plan.c.person_id, plan.c.operation, payload(plan, self.timestamp).label("payload")
         ).where(mine, plan.c.phase == phase, plan.c.fault_field.is_(None))
@@ -182,10 +182,10 @@ class Pusher:
         """People whose first operation was not accepted: the second must wait for it."""
         first = sync_plan.alias("first")
         accepted = sa.select(sync_acks.c.person_id).where(
-            self.ledger.key.run(sync_acks, self.ledger.run_id), sync_acks.c.phase == 1
+            self.ledger.run.owns(sync_acks), sync_acks.c.phase == 1
         )
         return sa.select(first.c.person_id).where(
-            self.ledger.key.run(first, self.ledger.run_id),
+            self.ledger.run.owns(first),
             first.c.phase == 1,
             first.c.person_id.not_in(accepted),
         )

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 
 from cio_pipelines.sync.errors import UnknownRun
-from cio_pipelines.sync.key import SyncKey
+from cio_pipelines.sync.key import RunKey, SyncKey
 from cio_pipelines.sync.mapping import PeopleMapping
 from cio_pipelines.sync.state import sync_acks, sync_log, sync_plan, sync_runs
 from cio_pipelines.sync.windows import Window
@@ -19,6 +20,7 @@ PEOPLE, ERASURE = "people", "erasure"
 """Kinds of runs."""
 UNFINISHED = ("planned", "sending")
 """Statuses of a run that may have been killed: its ledger has yet to be committed."""
+_RUNS_AT_ONCE = 500
 STATUSES = ("extracted", *UNFINISHED, "blocked", "dry_run", "committed")
 
 
@@ -38,8 +40,10 @@ class Runs:
         mapping: PeopleMapping | None = None,
     ) -> None:
         """Note a new run. An earlier try under the same id is forgotten, which must be finished before."""
+        earlier = [run_key(self.key, row) for row in self._rows(run_id)]
         with self.connection.transaction():
-            self._forget(run_id)
+            for run in earlier:
+                self._forget([run.run_id], run.date)
             self.connection.execute(
                 sync_runs.insert().values(
                     **self.key.values,
@@ -56,11 +60,11 @@ class Runs:
 
     def note(self, run_id: str, **values: object) -> None:
         """Set columns of a run's row."""
-        self.connection.execute(sync_runs.update().where(self.key.run(sync_runs, run_id)).values(**values))
+        self.connection.execute(sync_runs.update().where(self._is(run_id)).values(**values))
 
     def find(self, run_id: str, *statuses: str) -> sa.Row[Any]:
         """The run's row. Raises UnknownRun unless there is one with one of `statuses`."""
-        found = self.connection.rows(sa.select(sync_runs).where(self.key.run(sync_runs, run_id)))
+        found = self._rows(run_id)
         if not found or found[0].status not in statuses:
             state = f"is {found[0].status}" if found else "is not in the ledger"
             raise UnknownRun(
@@ -69,13 +73,19 @@ class Runs:
             )
         return found[0]
 
-    def unfinished(self, run_id: str | None = None) -> list[str]:
+    def key_of(self, run_id: str) -> RunKey:
+        """The key of a run. Raises UnknownRun when there is no such run."""
+        return run_key(self.key, self.find(run_id, *STATUSES))
+
+    def unfinished(self, run_id: str | None = None) -> list[RunKey]:
         """Runs whose ledger was not committed, the oldest first; with `run_id`, that one if it is so."""
         condition = sync_runs.c.status.in_(UNFINISHED)
         if run_id is not None:
             condition = sa.and_(condition, sync_runs.c.run_id == run_id)
-        runs = sa.select(sync_runs.c.run_id).where(self.key.owns(sync_runs), condition)
-        return [row.run_id for row in self.connection.rows(runs.order_by(sync_runs.c.extracted_at))]
+        runs = sa.select(sync_runs).where(self.key.owns(sync_runs), condition)
+        return [
+            run_key(self.key, row) for row in self.connection.rows(runs.order_by(sync_runs.c.extracted_at))
+        ]
 
     def last_mapping(self) -> str | None:
         """The mapping of the last people sync that was committed, as JSON; None before the first."""
@@ -93,15 +103,36 @@ class Runs:
 
         What a killed run left is not touched: nothing else knows yet whom Customer.io accepted.
         """
+        latest = datetime.now(UTC) - timedelta(days=days)
         old = sa.select(sync_runs.c.run_id).where(
             self.key.owns(sync_runs),
             sync_runs.c.status.not_in(UNFINISHED),
-            sync_runs.c.extracted_at < datetime.now(UTC) - timedelta(days=days),
+            sync_runs.c.extracted_at < latest,
         )
-        for row in self.connection.rows(old):
+        run_ids = [row.run_id for row in self.connection.rows(old)]
+        for start in range(0, len(run_ids), _RUNS_AT_ONCE):
             with self.connection.transaction():
-                self._forget(row.run_id)
+                self._forget(run_ids[start : start + _RUNS_AT_ONCE], latest.date())
 
-    def _forget(self, run_id: str) -> None:
-        for table in (sync_acks, sync_log, sync_plan, sync_runs):
-            self.connection.execute(table.delete().where(self.key.run(table, run_id)))
+    def _forget(self, run_ids: Sequence[str], last: date) -> None:
+        """Remove runs that were extracted on the day `last` or before."""
+        for table in (sync_acks, sync_log, sync_plan):
+            self.connection.execute(
+                table.delete().where(
+                    self.key.owns(table), table.c.run_date <= sa.literal(last), table.c.run_id.in_(run_ids)
+                )
+            )
+        self.connection.execute(
+            sync_runs.delete().where(self.key.owns(sync_runs), sync_runs.c.run_id.in_(run_ids))
+        )
+
+    def _is(self, run_id: str) -> sa.ColumnElement[bool]:
+        return sa.and_(self.key.owns(sync_runs), sync_runs.c.run_id == run_id)
+
+    def _rows(self, run_id: str) -> Sequence[sa.Row[Any]]:
+        return self.connection.rows(sa.select(sync_runs).where(self._is(run_id)))
+
+
+def run_key(key: SyncKey, run: sa.Row[Any]) -> RunKey:
+    """The key of a run by its row."""
+    return RunKey(key, run.run_id, run.extracted_at.date())

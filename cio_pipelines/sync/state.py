@@ -7,11 +7,14 @@ statement reads a run's or a sync's rows as a set.
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 
 from cio_pipelines.warehouse import WarehouseConnection
 from cio_pipelines.warehouse.functions import UtcTimestamp
-from cio_pipelines.warehouse.migrations import Migration, creation_of, migrate, version_table
+from cio_pipelines.warehouse.leases import lease_table
+from cio_pipelines.warehouse.migrations import AddColumn, Migration, creation_of, migrate, version_table
 
 SCHEMA = "customerio_sync"
 
@@ -22,8 +25,17 @@ metadata = sa.MetaData(schema=SCHEMA)
 _DOUBLE: sa.Double[float] = sa.Double()
 
 
+_BY_RUN = {"partition_by": "run_date", "cluster_by": ("workspace", "sync", "run_id")}
+"""Plans and ledgers grow with every run; each of their statements reads one run of one day."""
+
+
 def _key() -> list[sa.Column[str]]:
     return [sa.Column("workspace", sa.String), sa.Column("sync", sa.String)]
+
+
+def _run() -> list[sa.Column[Any]]:
+    # run_date: the UTC day of extraction
+    return [sa.Column("run_id", sa.String), sa.Column("run_date", sa.Date)]
 
 
 state_version = version_table("state_version", metadata)
@@ -41,6 +53,7 @@ synced_people = sa.Table(
     sa.Column("source_updated_at", UtcTimestamp),
     sa.Column("synced_at", UtcTimestamp),
     sa.Column("run_id", sa.String),
+    info={"cluster_by": ("workspace", "sync", "person_id")},
     comment="The snapshot: what Customer.io last accepted of each person.",
 )
 
@@ -78,7 +91,7 @@ sync_plan = sa.Table(
     "sync_plan",
     metadata,
     *_key(),
-    sa.Column("run_id", sa.String),
+    *_run(),
     sa.Column("person_id", sa.String),
     sa.Column("operation", sa.String),
     # operations of phase 2 are sent when all of phase 1 are answered
@@ -93,6 +106,7 @@ sync_plan = sa.Table(
     sa.Column("fault_field", sa.String),
     sa.Column("fault_reason", sa.String),
     sa.Column("planned_at", UtcTimestamp),
+    info=_BY_RUN,
     comment="What a run decided, one row an operation. A row with a fault is quarantined: never sent.",
 )
 
@@ -100,9 +114,10 @@ sync_acks = sa.Table(
     "sync_acks",
     metadata,
     *_key(),
-    sa.Column("run_id", sa.String),
+    *_run(),
     sa.Column("person_id", sa.String),
     sa.Column("phase", sa.Integer),
+    info=_BY_RUN,
     comment="The ledger: one row an operation that Customer.io accepted, written as bodies are answered.",
 )
 
@@ -110,7 +125,7 @@ sync_log = sa.Table(
     "sync_log",
     metadata,
     *_key(),
-    sa.Column("run_id", sa.String),
+    *_run(),
     sa.Column("logged_at", UtcTimestamp),
     sa.Column("batch", sa.Integer),
     # batch (one row a request body), rejected, quarantined, deferred (one row a person)
@@ -127,6 +142,7 @@ sync_log = sa.Table(
     sa.Column("attempts", sa.BigInteger),
     sa.Column("bytes_sent", sa.BigInteger),
     sa.Column("seconds", _DOUBLE),
+    info=_BY_RUN,
     comment="The ledger: one row a body that was answered, and one each person who was not accepted.",
 )
 
@@ -163,21 +179,27 @@ dead_letters = sa.Table(
     comment="Operations that are left alone until the row changes or somebody replays them.",
 )
 
-sync_lease = sa.Table(
-    "sync_lease",
-    metadata,
-    *_key(),
-    sa.Column("owner", sa.String),
-    sa.Column("host", sa.String),
-    sa.Column("pid", sa.BigInteger),
-    sa.Column("process_started", _DOUBLE),
-    sa.Column("acquired_at", UtcTimestamp),
-    sa.Column("expires_at", UtcTimestamp),
-    comment="Who may plan and push: one run at a time for each workspace and sync.",
-)
+sync_lease = lease_table("sync_lease", metadata, *_key())
 
 
-MIGRATIONS: tuple[Migration, ...] = (creation_of(*metadata.sorted_tables),)
+def _divide_by_day(connection: WarehouseConnection) -> None:
+    """Plans and ledgers get the day of their run."""
+    for table in (sync_plan, sync_acks, sync_log):
+        connection.execute(AddColumn(table.c.run_date))
+        undated = table.c.run_date.is_(None)
+        if connection.scalar(sa.select(sa.func.count()).select_from(table).where(undated)):
+            day = sa.cast(sync_runs.c.extracted_at, sa.Date)
+            of_run = sa.and_(
+                *(sync_runs.c[name] == table.c[name] for name in ("workspace", "sync", "run_id"))
+            )
+            connection.execute(
+                table.update()
+                .where(undated)
+                .values(run_date=sa.select(sa.func.max(day)).where(of_run).scalar_subquery())
+            )
+
+
+MIGRATIONS: tuple[Migration, ...] = (creation_of(*metadata.sorted_tables), _divide_by_day)
 """Migration i brings the state from version i to i + 1; only ever append here."""
 
 

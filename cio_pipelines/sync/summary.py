@@ -5,7 +5,7 @@ from __future__ import annotations
 from cio_pipelines.sync.key import SyncKey
 from cio_pipelines.sync.ledger import Ledger
 from cio_pipelines.sync.reports import RunSummary
-from cio_pipelines.sync.runs import STATUSES, Runs
+from cio_pipelines.sync.runs import STATUSES, Runs, run_key
 from cio_pipelines.sync.tallies import count_plan
 from cio_pipelines.sync.windows import Window
 from cio_pipelines.warehouse import WarehouseConnection
@@ -14,8 +14,8 @@ from cio_pipelines.warehouse import WarehouseConnection
 def summarise(connection: WarehouseConnection, key: SyncKey, run_id: str) -> RunSummary:
     """Everything that is known of a run, whatever became of it. Raises UnknownRun."""
     run = Runs(connection, key).find(run_id, *STATUSES)
-    ledger = Ledger(key, run_id)
-    tallies = count_plan(connection, key, run_id)
+    ledger = Ledger(run_key(key, run))
+    tallies = count_plan(connection, ledger.run)
     return RunSummary(
         run_id=run_id,
         status=run.status,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from cio_pipelines.sync.key import SyncKey
+from cio_pipelines.sync.key import RunKey
 from cio_pipelines.sync.reports import Refusals
 from cio_pipelines.sync.state import sync_plan
 from cio_pipelines.warehouse import WarehouseConnection
@@ -72,10 +72,10 @@ class Tallies:
         )
 
 
-def count_plan(connection: WarehouseConnection, key: SyncKey, run_id: str) -> Tallies:
+def count_plan(connection: WarehouseConnection, run: RunKey) -> Tallies:
     """The plan of a run in numbers."""
     columns = [sync_plan.c.operation, sync_plan.c.why, sync_plan.c.fault_field, sync_plan.c.fault_reason]
-    counted = sa.select(*columns, sa.func.count()).where(key.run(sync_plan, run_id)).group_by(*columns)
+    counted = sa.select(*columns, sa.func.count()).where(run.owns(sync_plan)).group_by(*columns)
     rows = connection.rows(counted)
     return Tallies([Tally(row[0], row[1], row[2], row[3], int(row[4])) for row in rows])
 

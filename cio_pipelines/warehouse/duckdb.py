@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from cio_pipelines.warehouse.errors import (
     WarehouseLocked,
     WarehouseUnavailable,
 )
+from cio_pipelines.warehouse.sql import SqlConnection
 
 
 class DuckDBWarehouse:
@@ -88,8 +89,8 @@ class DuckDBWarehouse:
             connection.close()
 
 
-class DuckDBConnection:
-    """One connection to a DuckDB file, autocommitting outside `transaction()`."""
+class DuckDBConnection(SqlConnection):
+    """One connection to a DuckDB file."""
 
     def __init__(
         self,
@@ -97,24 +98,15 @@ class DuckDBConnection:
         name: str,
         open_another: Callable[[], AbstractContextManager[sa.Connection]],
     ) -> None:
-        self._connection = connection
+        super().__init__(connection)
         self._name = name
         self._open_another = open_another
-        self._in_transaction = False
 
-    def execute(self, statement: sa.Executable, parameters: Mapping[str, Any] | None = None) -> int:
-        with self._step():
-            return self._connection.execute(statement, dict(parameters or {})).rowcount
+    def _errors(self) -> AbstractContextManager[None]:
+        return translate_errors(self._name)
 
-    def rows(
-        self, statement: sa.Executable, parameters: Mapping[str, Any] | None = None
-    ) -> Sequence[sa.Row[Any]]:
-        with self._step():
-            return self._connection.execute(statement, dict(parameters or {})).all()
-
-    def scalar(self, statement: sa.Executable, parameters: Mapping[str, Any] | None = None) -> Any:
-        with self._step():
-            return self._connection.execute(statement, dict(parameters or {})).scalar()
+    def _driver_errors(self) -> tuple[type[Exception], ...]:
+        return (duckdb.Error,)
 
     def batches(
         self,
@@ -138,40 +130,6 @@ class DuckDBConnection:
                 self._connection.execute(table.insert().from_select(rows.column_names, sa.select(source)))
             finally:
                 native.unregister("appended_rows")
-
-    @contextmanager
-    def transaction(self) -> Generator[None]:
-        if self._in_transaction:
-            yield
-            return
-        self._in_transaction = True
-        try:
-            with translate_errors(self._name):
-                yield
-                self._connection.commit()
-        except BaseException:
-            self._roll_back()
-            raise
-        finally:
-            self._in_transaction = False
-
-    @contextmanager
-    def _step(self) -> Generator[None]:
-        with translate_errors(self._name):
-            try:
-                yield
-                if not self._in_transaction:
-                    self._connection.commit()
-            except BaseException:
-                if not self._in_transaction:
-                    self._roll_back()
-                raise
-
-    def _roll_back(self) -> None:
-        # The error on its way says what happened; DuckDB may have ended the transaction itself by now. After
-        # a commit that failed SQLAlchemy wants this before it takes another statement.
-        with suppress(DBAPIError, duckdb.Error):
-            self._connection.rollback()
 
 
 _NO_ROOM = re.compile(r"No space left|Disk quota|File too large|could not write file|failed to write", re.I)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.schema import ExecutableDDLElement
 
 from cio_pipelines.warehouse.errors import StateVersionError
 from cio_pipelines.warehouse.functions import UtcTimestamp
@@ -29,6 +32,21 @@ def creation_of(*tables: sa.Table) -> Migration:
     return create
 
 
+class AddColumn(ExecutableDDLElement):
+    """Add a column to its table, unless it is there."""
+
+    def __init__(self, column: sa.Column[Any]) -> None:
+        self.column = column
+
+
+@compiles(AddColumn)
+def _add_column(addition: AddColumn, compiler: Any, **_: Any) -> str:
+    column, preparer = addition.column, compiler.preparer
+    kind = compiler.dialect.type_compiler_instance.process(column.type)
+    table = preparer.format_table(column.table)
+    return f"ALTER TABLE {table} ADD COLUMN IF NOT EXISTS {preparer.format_column(column)} {kind}"
+
+
 def migrate(connection: WarehouseConnection, versions: sa.Table, migrations: Sequence[Migration]) -> None:
     """Bring a part's tables to the version of this release, and make its schema when there is none.
 
@@ -36,6 +54,7 @@ def migrate(connection: WarehouseConnection, versions: sa.Table, migrations: Seq
         connection: not in a transaction.
         versions: the part's version table.
         migrations: number i brings the tables from version i to i + 1; releases only ever append to them.
+            Each must be able to follow a try that was killed: not every engine makes tables in a transaction.
 
     Raises:
         StateVersionError: a newer release wrote them.
@@ -49,6 +68,5 @@ def migrate(connection: WarehouseConnection, versions: sa.Table, migrations: Seq
             "Install the release that wrote it, or a newer one.",
         )
     for number in range(version, len(migrations)):
-        with connection.transaction():
-            migrations[number](connection)
-            connection.execute(versions.insert().values(version=number + 1, applied_at=datetime.now(UTC)))
+        migrations[number](connection)
+        connection.execute(versions.insert().values(version=number + 1, applied_at=datetime.now(UTC)))

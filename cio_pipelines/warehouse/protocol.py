@@ -1,4 +1,4 @@
-"""The little that the sync needs of a database. DuckDB implements it in `duckdb.py`."""
+"""The little that the project needs of a database; `duckdb.py`, `postgresql.py` and `bigquery.py` give it."""
 
 from __future__ import annotations
 
@@ -46,7 +46,16 @@ class WarehouseConnection(Protocol):
         ...
 
     def transaction(self) -> AbstractContextManager[None]:
-        """All statements inside take effect together or not at all."""
+        """All statements and appends inside take effect together or not at all, when it ends.
+
+        It only writes: what must be known is read before. So an engine may send it as one script, which a
+        process that is killed cannot leave half done or hanging. Statements that make tables have no place in
+        it. One inside another is part of the outer one.
+        """
+        ...
+
+    def estimate(self, statement: sa.Executable, parameters: Mapping[str, Any] | None = None) -> int | None:
+        """Bytes that a statement would read, at most; None where reading costs nothing."""
         ...
 
 

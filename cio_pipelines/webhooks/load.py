@@ -194,14 +194,14 @@ class _Load:
         connection.execute(parsing.parse())
         connection.execute(parsing.find_new())
         counted = {row.file: row for row in connection.rows(parsing.counts())}
+        # what an object brought in earlier stays its own when it is read again
+        rows = connection.rows(parsing.present(files)) if self._again else ()
+        present: dict[str, int] = {row.file: row.inserted for row in rows}
+        entries = [self._entry(read, counted.get(read.item.path), present, now) for read in portion]
         with connection.transaction():
             connection.execute(parsing.insert_new(self._run_id, now))
             connection.execute(parsing.forget_quarantined(files))
             connection.execute(parsing.quarantine(self._run_id, now))
-            # what an object brought in earlier stays its own when it is read again
-            rows = connection.rows(parsing.present(files)) if self._again else ()
-            present: dict[str, int] = {row.file: row.inserted for row in rows}
-            entries = [self._entry(read, counted.get(read.item.path), present, now) for read in portion]
             record(connection, entries)
         for row in connection.rows(parsing.reasons()):
             self.reasons[row.reason] += row.lines
@@ -229,7 +229,7 @@ class _Load:
         rows, quarantined = (counted.rows, counted.quarantined) if counted is not None else (0, 0)
         inserted = counted.inserted if counted is not None else 0
         if self._again:
-            inserted = present.get(read.item.path, 0)
+            inserted += present.get(read.item.path, 0)
         repeated = rows - quarantined - inserted
         return entry._replace(rows=rows, inserted=inserted, repeated=repeated, quarantined=quarantined)
 

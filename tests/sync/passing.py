@@ -50,6 +50,9 @@ class PassingConnection:
         self.appends(table)
         self._inner.append(table, rows)
 
+    def estimate(self, statement: sa.Executable, parameters: Mapping[str, Any] | None = None) -> int | None:
+        return self._inner.estimate(statement, parameters)
+
     def transaction(self) -> contextlib.AbstractContextManager[None]:
         return self._inner.transaction()
 

@@ -112,6 +112,13 @@ class Rig:
         """Rows of a query in which table names need no schema."""
         return self.sql(f"set schema = 'customerio_sync'; {query}", *parameters)
 
+    def age(self, days: int, run_id: str | None = None) -> None:
+        """Make a run, or all, that many days older."""
+        which = "" if run_id is None else f" where run_id = '{run_id}'"
+        self.state(f"update sync_runs set extracted_at = extracted_at - interval {days} day{which}")
+        for table in ("sync_plan", "sync_acks", "sync_log"):
+            self.state(f"update {table} set run_date = run_date - {days}{which}")
+
     # the sync
 
     @cached_property

@@ -254,12 +254,12 @@ def test_progress_counts_every_answered_operation_up_to_the_total(rig: Rig) -> N
 
 
 DAMAGE = {
-    "two outcomes": """insert into sync_log (workspace, sync, run_id, entry, person_id, phase)
-        select workspace, sync, run_id, 'rejected', person_id, phase from sync_acks limit 1""",
+    "two outcomes": """insert into sync_log (workspace, sync, run_id, run_date, entry, person_id, phase)
+        select workspace, sync, run_id, run_date, 'rejected', person_id, phase from sync_acks limit 1""",
     "an acknowledgement is gone": "delete from sync_acks where person_id = 'p5'",
     "an acknowledgement is there twice": "insert into sync_acks select * from sync_acks limit 1",
     "somebody else's acknowledgement": """insert into sync_acks
-        select workspace, sync, run_id, 'stranger', phase from sync_acks limit 1""",
+        select workspace, sync, run_id, run_date, 'stranger', phase from sync_acks limit 1""",
     "an answered body is gone": "delete from sync_log where entry = 'batch'",
     "a refusal is gone": "delete from sync_log where entry = 'rejected' and person_id = 'p3'",
     "a refusal of nobody": "update sync_log set person_id = 'stranger' where person_id = 'p3'",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from datetime import UTC, datetime
 
 import pytest
 import sqlalchemy as sa
@@ -53,9 +52,7 @@ def test_plans_and_ledgers_expire_and_the_snapshot_never_does(rig: Rig) -> None:
         old = rig.run()
         rig.change("p2", "plan = 'pro'")
         recent = rig.run()
-    rig.state(
-        "update sync_runs set extracted_at = extracted_at - interval 31 day where run_id = ?", old.run_id
-    )
+    rig.age(31, old.run_id)
     after = rig.run()
     for table in ("sync_runs", "sync_plan", "sync_acks", "sync_log"):
         runs = {run for (run,) in rig.state(f"select distinct run_id from {table}")}
@@ -73,10 +70,11 @@ def test_a_killed_run_does_not_expire_before_it_was_finished(rig: Rig) -> None:
     engine.extract("dead", FULL)
     engine.plan("dead")
     rig.state(
-        """update sync_runs set status = 'sending', extracted_at = extracted_at - interval 9 day;
-        insert into sync_acks select workspace, sync, run_id, person_id, phase from sync_plan
+        """update sync_runs set status = 'sending'; insert into sync_acks
+        select workspace, sync, run_id, run_date, person_id, phase from sync_plan
         where person_id = 'p0'; delete from sync_lease"""
     )
+    rig.age(9, "dead")
     ran = rig.run(retention_days=1)
     assert ran.plan.planned == 2
     assert "p0" not in rig.profiles()
@@ -86,7 +84,7 @@ def test_other_workspaces_keep_what_expires_here(rig: Rig) -> None:
     rig.make_mart(1)
     other = rig.run(workspace="other")
     mine = rig.run()
-    rig.state("update sync_runs set extracted_at = ?", datetime(2020, 1, 1, tzinfo=UTC).replace(tzinfo=None))
+    rig.age(2_000)
     rig.run()
     assert rig.engine(workspace="other").summary(other.run_id).outcomes.accepted == 1
     with pytest.raises(UnknownRun):
