@@ -30,7 +30,6 @@ from packaging.version import Version
 
 from cio_pipelines.settings import LOCAL, ROOT, Settings, load_settings
 from cio_pipelines.warehouse import Warehouse
-from cio_pipelines.warehouse.connect import duckdb_path
 
 PROJECT_DIR = ROOT / "dbt_project"
 
@@ -64,7 +63,7 @@ def dbt_environment(settings: Settings) -> dict[str, str]:
         WarehouseUnavailable: WAREHOUSE_URL names no DuckDB file.
     """
     return {
-        "DBT_DUCKDB_PATH": str(duckdb_path(settings.warehouse_url)),
+        "DBT_DUCKDB_PATH": str(settings.warehouse_location.path),
         "DBT_DUCKDB_MEMORY_LIMIT": settings.warehouse_memory_limit,
         "DBT_TARGET_PATH": str(target_folder()),
         "DBT_LOG_PATH": str(target_folder()),

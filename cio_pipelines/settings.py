@@ -9,10 +9,11 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
@@ -24,7 +25,10 @@ from cio_pipelines.sync.push import PushSettings
 from cio_pipelines.sync.settings import SyncSettings
 from cio_pipelines.sync.specs import PEOPLE
 from cio_pipelines.warehouse import Warehouse, WarehouseUnavailable, open_warehouse
-from cio_pipelines.warehouse.connect import duckdb_path
+from cio_pipelines.warehouse.connect import Engine, WarehouseUrl, parse_url
+
+if TYPE_CHECKING:
+    from google.cloud import bigquery
 
 ROOT = Path(__file__).resolve().parents[1]
 LOCAL = ROOT / ".local"
@@ -44,6 +48,14 @@ _OTHERS = frozenset(
     }
 )
 
+_FLUSHES: dict[Engine, tuple[int, float]] = {
+    "duckdb": (10_000, 1.0),
+    "postgresql": (10_000, 1.0),
+    # each is two load jobs and a script there: seconds, and of 1,500 loads a day into one table
+    "bigquery": (100_000, 15.0),
+}
+"""People and seconds after which a push writes its ledger, when the settings do not say."""
+
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
 
@@ -58,9 +70,11 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     cio_env: Literal["local", "staging", "prod"] = "local"
-    warehouse_url: str = f"duckdb:///{LOCAL / 'warehouse.duckdb'}"
+    # it may hold a password
+    warehouse_url: Annotated[str, Field(repr=False)] = f"duckdb:///{LOCAL / 'warehouse.duckdb'}"
     warehouse_memory_limit: str = "500MB"
     warehouse_threads: Annotated[int, Field(ge=1)] | None = None
+    warehouse_max_bytes_billed: Annotated[int, Field(ge=1)] | None = None
 
     landing_url: str = f"file://{LOCAL / 'landing'}"
     landing_exports_url: str | None = None
@@ -88,8 +102,8 @@ class Settings(BaseModel):
     cio_guard_suppressed_people: Count = 20
     cio_guard_erased_share: Share = 0.01
     cio_guard_erased_people: Count = 10
-    cio_flush_people: Annotated[int, Field(ge=1)] = 10_000
-    cio_flush_seconds: Annotated[float, Field(gt=0)] = 1.0
+    cio_flush_people: Annotated[int, Field(ge=1)] | None = None
+    cio_flush_seconds: Annotated[float, Field(gt=0)] | None = None
     cio_retention_days: Annotated[int, Field(ge=1)] = 30
     cio_partitions_start: date = date(2015, 1, 1)
     cio_lookback_hours: Annotated[float, Field(ge=0)] = 6
@@ -106,7 +120,7 @@ class Settings(BaseModel):
     @classmethod
     def _names_an_engine(cls, url: str) -> str:
         try:
-            duckdb_path(url)
+            parse_url(url)
         except WarehouseUnavailable as error:
             raise ValueError(f"{error.message} {error.remedy}") from None
         return url
@@ -127,7 +141,17 @@ class Settings(BaseModel):
     @property
     def is_embedded(self) -> bool:
         """Whether the warehouse is a file that one process at a time can open."""
-        return self.warehouse_url.startswith("duckdb:")
+        return self.engine == "duckdb"
+
+    @property
+    def warehouse_location(self) -> WarehouseUrl:
+        """WAREHOUSE_URL, understood."""
+        return parse_url(self.warehouse_url)
+
+    @property
+    def engine(self) -> Engine:
+        """Which database the warehouse is."""
+        return self.warehouse_location.engine
 
     @property
     def track_url(self) -> str | None:
@@ -188,11 +212,28 @@ class Settings(BaseModel):
         """Where Customer.io writes its storage exports to. Raises LandingUnavailable."""
         return LandingZone(self.landing_exports_url or f"{self.landing_url.rstrip('/')}/exports")
 
-    def warehouse(self) -> Warehouse:
-        """The warehouse that WAREHOUSE_URL names. Raises WarehouseUnavailable."""
+    def warehouse(self, labels: Mapping[str, str] | None = None) -> Warehouse:
+        """The warehouse that WAREHOUSE_URL names. Raises WarehouseUnavailable.
+
+        `labels` go on every job of an engine that bills, beside the environment.
+        """
         return open_warehouse(
-            self.warehouse_url, memory_limit=self.warehouse_memory_limit, threads=self.warehouse_threads
+            self.warehouse_url,
+            memory_limit=self.warehouse_memory_limit,
+            threads=self.warehouse_threads,
+            maximum_bytes_billed=self.warehouse_max_bytes_billed,
+            labels={"environment": self.cio_env, **(labels or {})},
+            bigquery_client=self._bigquery_client if self.engine == "bigquery" else None,
         )
+
+    @contextmanager
+    def _bigquery_client(self) -> Generator[bigquery.Client]:
+        # two seconds of imports that only BigQuery's users shall wait for
+        from dagster_gcp import BigQueryResource
+
+        place = self.warehouse_location
+        with BigQueryResource(project=place.project, location=place.location).get_client() as client:
+            yield client
 
     def track_client(self, retry: RetryPolicy | None = None) -> TrackClient:
         """A client of the workspace's Track API. Raises SettingsError or ConfigurationError."""
@@ -210,6 +251,7 @@ class Settings(BaseModel):
 
     def sync_settings(self) -> SyncSettings:
         """How people are synced. Raises SettingsError when the workspace cannot be told."""
+        flush_people, flush_seconds = _FLUSHES[self.engine]
         return SyncSettings(
             workspace=self.workspace,
             region=self.customerio_region,
@@ -224,8 +266,8 @@ class Settings(BaseModel):
             ),
             push=PushSettings(
                 max_in_flight=self.customerio_max_in_flight,
-                flush_people=self.cio_flush_people,
-                flush_seconds=self.cio_flush_seconds,
+                flush_people=self.cio_flush_people or flush_people,
+                flush_seconds=self.cio_flush_seconds or flush_seconds,
             ),
         )
 

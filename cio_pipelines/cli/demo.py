@@ -24,7 +24,6 @@ from cio_pipelines.settings import (
     SettingsError,
     load_settings,
 )
-from cio_pipelines.warehouse.connect import duckdb_path
 
 if TYPE_CHECKING:
     from cio_pipelines.sandbox import SandboxServer
@@ -54,7 +53,12 @@ def demo(
             "The demo only ever talks to the sandbox: unset CUSTOMERIO_SITE_ID and CUSTOMERIO_TRACK_API_KEY, "
             "and CIO_ENV, or use `cio sync people` for your own workspace."
         )
-    database = duckdb_path(settings.warehouse_url)
+    if not settings.is_embedded:
+        raise SettingsError(
+            "The demo seeds a DuckDB file with a made-up company: unset WAREHOUSE_URL, or use "
+            "`cio sync people` for a warehouse of your own."
+        )
+    database = settings.warehouse_location.path
     if is_sandbox(SANDBOX_PORT):
         raise SettingsError(
             f"A sandbox runs at port {SANDBOX_PORT} (make dev?), and the demo starts from a clean state: "

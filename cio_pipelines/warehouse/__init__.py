@@ -5,7 +5,9 @@ No orchestrator, no Customer.io.
 
 from cio_pipelines.warehouse.connect import open_warehouse
 from cio_pipelines.warehouse.errors import (
+    BytesCeilingExceeded,
     StateVersionError,
+    WarehouseBusy,
     WarehouseError,
     WarehouseFull,
     WarehouseLocked,
@@ -14,8 +16,10 @@ from cio_pipelines.warehouse.errors import (
 from cio_pipelines.warehouse.protocol import Warehouse, WarehouseConnection
 
 __all__ = [
+    "BytesCeilingExceeded",
     "StateVersionError",
     "Warehouse",
+    "WarehouseBusy",
     "WarehouseConnection",
     "WarehouseError",
     "WarehouseFull",

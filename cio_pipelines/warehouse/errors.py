@@ -4,6 +4,8 @@ WarehouseError
 ├── WarehouseUnavailable   cannot be opened: no such file, no rights, not a database
 │   └── WarehouseLocked    another process holds the file
 ├── WarehouseFull          no room left on the disk, or the memory limit was reached
+├── WarehouseBusy          another run changed the same table at the same moment
+├── BytesCeilingExceeded   a query would read more than WAREHOUSE_MAX_BYTES_BILLED allows
 └── StateVersionError      the state tables were written by a newer release
 """
 
@@ -34,6 +36,14 @@ class WarehouseLocked(WarehouseUnavailable):
 
 class WarehouseFull(WarehouseError):
     """The disk is full or the memory limit was reached; the transaction was rolled back."""
+
+
+class WarehouseBusy(WarehouseError):
+    """Another run changed the same table at the same moment; nothing of this one's statement was kept."""
+
+
+class BytesCeilingExceeded(WarehouseError):
+    """A query would read more than the ceiling that was set; it did not run and costs nothing."""
 
 
 class StateVersionError(WarehouseError):

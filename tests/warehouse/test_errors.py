@@ -91,7 +91,7 @@ def test_a_folder_instead_of_a_file_is_named(tmp_path: Path) -> None:
         "",
         "duckdb://",
         "duckdb:///:memory:",
-        "postgresql://ann:hunter2@host/db",
+        "mysql://ann:hunter2@host/db",
         "not a url",
         "sqlite:///x.db",
     ],
@@ -219,9 +219,9 @@ def test_after_an_error_the_file_is_let_go(tmp_path: Path) -> None:
 
 
 def test_the_path_of_a_url_is_absolute_and_may_begin_at_home(monkeypatch: pytest.MonkeyPatch) -> None:
-    from cio_pipelines.warehouse.connect import duckdb_path
+    from cio_pipelines.warehouse.connect import parse_url
 
     monkeypatch.setenv("HOME", "/somewhere")
-    assert duckdb_path("duckdb:///~/w.duckdb") == Path("/somewhere/w.duckdb")
-    assert duckdb_path("duckdb:////data/w.duckdb") == Path("/data/w.duckdb")
-    assert duckdb_path("duckdb:///w.duckdb") == Path.cwd() / "w.duckdb"
+    assert parse_url("duckdb:///~/w.duckdb").path == Path("/somewhere/w.duckdb")
+    assert parse_url("duckdb:////data/w.duckdb").path == Path("/data/w.duckdb")
+    assert parse_url("duckdb:///w.duckdb").path == Path.cwd() / "w.duckdb"
