@@ -21,6 +21,7 @@ from cio_pipelines.warehouse.errors import (
     WarehouseLocked,
     WarehouseUnavailable,
 )
+from cio_pipelines.warehouse.protocol import Usage
 from cio_pipelines.warehouse.sql import SqlConnection
 
 
@@ -55,6 +56,10 @@ class DuckDBWarehouse:
     @property
     def dialect(self) -> sa.Dialect:
         return self._engine.dialect
+
+    @property
+    def usage(self) -> Usage | None:
+        return None
 
     @contextmanager
     def session(self) -> Generator[None]:

@@ -215,6 +215,14 @@ def _partitioned(statement: sa.schema.CreateTable, compiler: Any, **options: Any
     return f"{columns}{end}{clauses}{table_options}"
 
 
+@compiles(sa.Delete, "bigquery")
+def _delete(statement: sa.Delete, compiler: Any, **options: Any) -> str:
+    """BigQuery demands a condition, also to delete everything."""
+    return compiler.visit_delete(
+        statement if statement.whereclause is not None else statement.where(sa.true()), **options
+    )
+
+
 class integer_of_text(Dialected):
     """A text as a whole number, NULL when it is none."""
 

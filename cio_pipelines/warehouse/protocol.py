@@ -4,10 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import pyarrow as pa
 import sqlalchemy as sa
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a warehouse's work has cost so far.
+
+    Attributes:
+        jobs: queries and loads that were run.
+        bytes_billed: of all of them.
+        slot_milliseconds: computing time of all of them.
+        links: where the last of the jobs can be looked at.
+    """
+
+    jobs: int = 0
+    bytes_billed: int = 0
+    slot_milliseconds: int = 0
+    links: tuple[str, ...] = ()
 
 
 class WarehouseConnection(Protocol):
@@ -70,6 +88,11 @@ class Warehouse(Protocol):
     @property
     def dialect(self) -> sa.Dialect:
         """The SQLAlchemy dialect that statements are compiled with."""
+        ...
+
+    @property
+    def usage(self) -> Usage | None:
+        """What was done through this object; None for an engine that bills nothing."""
         ...
 
     def session(self) -> AbstractContextManager[None]:

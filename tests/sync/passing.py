@@ -10,6 +10,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from cio_pipelines.warehouse import Warehouse, WarehouseConnection
+from cio_pipelines.warehouse.protocol import Usage
 
 
 class PassingConnection:
@@ -71,6 +72,10 @@ class PassingWarehouse:
     @property
     def dialect(self) -> sa.Dialect:
         return self._inner.dialect
+
+    @property
+    def usage(self) -> Usage | None:
+        return self._inner.usage
 
     def session(self) -> contextlib.AbstractContextManager[None]:
         return self._inner.session()
