@@ -68,9 +68,10 @@ def _land(zone: LandingZone, events: int, files: int) -> int:
     size = 0
     for number in range(files):
         share = events * (number + 1) // files - events * number // files
-        text = lines(Received(now, body) for body in islice(bodies, share))
+        path = new_path("email", now.date())
+        text = lines(path, (Received(now, body) for body in islice(bodies, share)))
         size += len(text)
-        zone.write(new_path("email", now.date()), gzip.compress(text, 1))
+        zone.write(path, gzip.compress(text, 1))
     return size
 
 

@@ -13,7 +13,7 @@ from typing import Literal
 
 import msgspec
 
-from cio_pipelines.landing.zone import LandedObject
+from cio_pipelines.landing.stores import LandedObject
 
 RunState = Literal["running", "succeeded", "incomplete", "failed", "missing"]
 """`incomplete`: it ended well but for some objects. `missing`: there is no such run, or no longer."""

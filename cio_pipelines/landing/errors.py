@@ -3,7 +3,9 @@
 LandingError
 ├── LandingUnavailable   cannot be reached, read or written
 ├── ObjectExists         an object of that name is there: objects are never changed
-└── ObjectBroken         an object cannot be read as what its name says it is
+├── ObjectChanged        an object is no longer the one that was listed
+├── ObjectBroken         an object cannot be read as what its name says it is
+└── LoadInProgress       another run is loading the same objects
 """
 
 from __future__ import annotations
@@ -31,5 +33,13 @@ class ObjectExists(LandingError):
     """There is an object of that name."""
 
 
+class ObjectChanged(LandingError):
+    """The object was removed or written anew since it was listed."""
+
+
 class ObjectBroken(LandingError):
     """The object is there and is not what its name says, such as a gzip file that ends too early."""
+
+
+class LoadInProgress(LandingError):
+    """Another run is loading the same objects, or took over because this one did not show that it lives."""

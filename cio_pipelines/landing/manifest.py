@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pyarrow as pa
 import sqlalchemy as sa
 
-from cio_pipelines.landing.zone import LandedObject
+from cio_pipelines.landing.stores import LandedObject
 from cio_pipelines.warehouse import WarehouseConnection
 from cio_pipelines.warehouse.functions import UtcTimestamp
 from cio_pipelines.warehouse.migrations import Migration, creation_of, migrate, version_table

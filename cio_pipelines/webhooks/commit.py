@@ -20,7 +20,7 @@ from datetime import date
 from enum import Enum, auto
 from functools import partial
 
-from cio_pipelines.landing import LandingError, LandingZone
+from cio_pipelines.landing import LandingError, LandingZone, ObjectExists
 from cio_pipelines.webhooks.layout import Received, lines, new_path
 from cio_pipelines.webhooks.metrics import Metrics
 from cio_pipelines.webhooks.seldom import Seldom
@@ -180,8 +180,13 @@ class GroupCommit:
         if group.overdue:
             raise _NotStarted
         started = time.monotonic()
-        data = gzip.compress(lines(group.events), _GZIP_LEVEL)
-        self._zone.write(new_path(group.folder.object_type, group.folder.day), data)
+        path = new_path(group.folder.object_type, group.folder.day)
+        data = gzip.compress(lines(path, group.events), _GZIP_LEVEL)
+        try:
+            self._zone.write(path, data)
+        except ObjectExists:
+            # nobody else makes this name: the client wrote it, lost the answer and tried once more
+            _log.info("an object was written by a try whose answer was lost")
         return time.monotonic() - started
 
     def _written(self, group: _Group, done: asyncio.Future[float]) -> None:

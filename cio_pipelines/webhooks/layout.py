@@ -1,8 +1,10 @@
 """Where events lie in the landing zone, and how a line of an object is written.
 
 An object is `webhooks/object_type=<type>/received=<YYYY-MM-DD>/<ULID>.ndjson.gz`: gzip of lines
-`{"received_at":"<UTC, microseconds>Z","body":"<the event>"}`. The event is a JSON text inside a JSON string,
-so that it can be had back byte for byte whatever white space, number format or order of keys it came with.
+`{"object":"<path>","line":<from 1>,"received_at":"<UTC, microseconds>Z","body":"<the event>"}`. The event is
+a JSON text inside a JSON string, so that it can be had back byte for byte whatever white space, number format
+or order of keys it came with. What each line says of itself lets a warehouse read many objects at once and
+still tell them apart; lines without it, which earlier releases wrote, are loaded too.
 """
 
 from __future__ import annotations
@@ -41,6 +43,8 @@ class Place(NamedTuple):
 
 
 class _Line(msgspec.Struct):
+    object: str
+    line: int
     received_at: str
     body: str
 
@@ -71,14 +75,16 @@ def place_of(path: str) -> Place | None:
         return None
 
 
-def lines(events: Iterable[Received]) -> bytes:
-    """Events as NDJSON. Raises UnicodeDecodeError for a body that is not UTF-8."""
+def lines(path: str, events: Iterable[Received]) -> bytes:
+    """Events as the NDJSON of a new object. Raises UnicodeDecodeError for a body that is not UTF-8."""
     return msgspec.json.Encoder().encode_lines(
         [
             _Line(
+                path,
+                number,
                 f"{event.received_at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='microseconds')}Z",
                 event.body.decode(),
             )
-            for event in events
+            for number, event in enumerate(events, 1)
         ]
     )

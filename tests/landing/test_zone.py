@@ -4,10 +4,21 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
+from google.api_core.exceptions import Forbidden
 
-from cio_pipelines.landing import LandedObject, LandingUnavailable, LandingZone, ObjectExists
+from cio_pipelines.landing import (
+    LandedObject,
+    LandingUnavailable,
+    LandingZone,
+    ObjectChanged,
+    ObjectExists,
+)
+from cio_pipelines.landing.bucket import BucketStore
+
+from .conftest import BUCKET
 
 
 @pytest.fixture
@@ -99,3 +110,67 @@ def test_a_bucket_that_does_not_exist_is_not_an_empty_one(gcs: str, monkeypatch:
     for use in (zone.check_writable, lambda: zone.write("a", b"x"), lambda: zone.folders("a")):
         with pytest.raises(LandingUnavailable, match=r"gs://no-such-bucket/prefix.*LANDING_URL"):
             use()
+
+
+def test_objects_are_listed_by_name_from_any_name_on(zone: LandingZone) -> None:
+    names = [f"{number:02}" for number in range(12)]
+    for name in reversed(names):
+        zone.write(f"a/{name}", b"x")
+    zone.write("a/05-folder/deeper", b"x")
+    zone.write("a.b", b"x")
+
+    def listed(after: str, limit: int | None) -> list[str]:
+        return [item.path.removeprefix("a/") for item in zone.objects("a", after=after, limit=limit)]
+
+    assert listed("", None) == names
+    assert listed("", 5) == names[:5]
+    assert listed("03", 4) == names[4:8]
+    assert listed("03x", 2) == names[4:6]
+    assert listed("11", None) == []
+
+
+def test_an_object_of_another_generation_is_not_read(gcs: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", gcs)
+    zone = LandingZone(f"gs://{BUCKET}/{uuid4()}")
+    zone.write("a/one", b"first")
+    (item,) = zone.objects("a")
+    assert item.generation > 0
+    assert zone.read("a/one", item.generation) == b"first"
+
+    for read in (
+        lambda: zone.read("a/one", item.generation + 1),
+        lambda: list(zone.chunks("a/one", item.generation + 1)),
+        lambda: zone.read("a/two"),
+    ):
+        with pytest.raises(ObjectChanged, match=r"a/\w+ of the landing zone is not there, or is another one"):
+            read()
+
+
+def test_a_large_object_is_read_piece_by_piece(zone: LandingZone) -> None:
+    data = bytes(range(256)) * 4_096
+    zone.write("large", data)
+
+    pieces = list(zone.chunks("large", size=300_000))
+
+    assert b"".join(pieces) == data
+    assert max(map(len, pieces)) == 300_000
+
+
+def test_a_bucket_is_tried_with_the_right_to_create_alone(gcs: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", gcs)
+    zone = LandingZone(f"gs://{BUCKET}/{uuid4()}")
+
+    zone.check_writable()
+    zone.check_writable()
+
+    assert zone.read(".writable") == b""
+    assert list(zone.objects("")) == []
+
+
+def test_what_google_says_is_told_without_its_accounts() -> None:
+    told = BucketStore("b", "").reason(
+        Forbidden("someone@example.com does not have storage.objects.create access to the object.")
+    )
+
+    assert told == "Cloud Storage answered 403 Forbidden, the right storage.objects.create is missing"
+    assert BucketStore("b", "").reason(KeyError("a")) is None

@@ -56,10 +56,12 @@ def landed(folder: Path) -> list[tuple[str, bytes]]:
     """Object type (of the folder) and body of every event in a landing zone."""
     found: list[tuple[str, bytes]] = []
     for file in folder.rglob("[!.]*.ndjson.gz"):  # a killed writer leaves a file whose name begins with a dot
-        place = place_of(str(file.relative_to(folder)))
+        path = str(file.relative_to(folder))
+        place = place_of(path)
         assert place is not None
-        for line in gzip.decompress(file.read_bytes()).splitlines():
+        for number, line in enumerate(gzip.decompress(file.read_bytes()).splitlines(), 1):
             record = json.loads(line)
+            assert (record["object"], record["line"]) == (path, number)
             assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", record["received_at"])
             assert record["received_at"].startswith(place.received.isoformat())
             found.append((place.object_type, record["body"].encode("utf-8", "surrogatepass")))

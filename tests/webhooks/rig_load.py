@@ -67,7 +67,9 @@ class LoadRig:
         """One object of events; returns its path. They are received from noon on, a second apart."""
         at = at or datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
         received = [Received(at + timedelta(seconds=n), body) for n, body in enumerate(bodies)]
-        return self.land_raw(lines(received), day=day, object_type=object_type)
+        path = new_path(object_type, day)
+        self.zone.write(path, gzip.compress(lines(path, received), 1))
+        return path
 
     def land_raw(self, text: bytes, *, day: date = MONDAY, object_type: str = "email") -> str:
         """One object with these lines, whatever they are."""

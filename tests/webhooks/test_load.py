@@ -231,7 +231,7 @@ def test_a_failed_object_is_tried_when_it_is_due_and_left_alone_in_the_end(rig: 
 
 
 def test_what_is_known_of_an_object_stays_when_it_cannot_be_read_again(rig: LoadRig) -> None:
-    path = rig.land_raw(lines([Received(NOON, event(1))]) + b"{\n")
+    path = rig.land_raw(lines("elsewhere", [Received(NOON, event(1))]) + b"{\n")
     rig.run()
     before = rig.events(), rig.quarantine()
     (rig.folder / path).write_bytes(b"no gzip")
