@@ -4,39 +4,32 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from cio_pipelines.cli.bench_steps import Measured, PlainDiff, build_mart, plain_diff, sync
 from cio_pipelines.cli.console import err, out
-from cio_pipelines.cli.measure import peak_rss_mb, this_machine
-from cio_pipelines.settings import load_settings
-from cio_pipelines.sync.guards import Approvals
-from cio_pipelines.sync.windows import FULL
+from cio_pipelines.cli.measure import this_machine
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """One sync in a process of its own; seconds are from extraction to the committed snapshot."""
+class Line:
+    """One sync, and the plain diff just before it; a first sync has nothing to differ from."""
 
     name: str
-    planned: int
-    accepted: int
-    requests: int
-    bytes_sent: int
-    seconds: Mapping[str, float]
-    peak_rss_mb: float
+    sync: Measured
+    diff: PlainDiff | None = None
 
     @property
-    def total(self) -> float:
-        return sum(self.seconds.values())
+    def ratio(self) -> float | None:
+        """How many times as long as the plain diff the sync took."""
+        return self.sync.total / self.diff.seconds if self.diff else None
 
 
 def people(
@@ -47,7 +40,9 @@ def people(
 ) -> None:
     """Measure a first sync, a 1% change and no change, on the embedded warehouse.
 
-    The sandbox runs in discard mode on the same machine: it validates and counts.
+    The sandbox runs in discard mode on the same machine: it validates and counts. The two later syncs are
+    compared with a plain SQL diff of the same mart and snapshot. Needs about 1 GB of disk for a million
+    people, in the folder for temporary files.
     """
     from cio_pipelines.demo import change, seed
     from cio_pipelines.sandbox import SandboxOptions, SandboxServer
@@ -65,118 +60,66 @@ def people(
                 "CUSTOMERIO_REQUESTS_PER_SECOND": str(requests_per_second),
                 "DAGSTER_HOME": folder,
             }
-            dbt = [_dbt(environment)]
-            measured = [_sync("first sync", environment)]
+            dbt = [_build_mart(environment)]
+            lines = [_measure("first sync", environment, is_first=True)]
+            err.print("Changing 1% …")
             changed = change(database)
-            dbt.append(_dbt(environment))
-            measured += [_sync("1% changed", environment), _sync("nothing changed", environment)]
-    _show(measured, count, changed, dbt, requests_per_second, memory_limit)
+            dbt.append(_build_mart(environment))
+            lines += [_measure(name, environment) for name in ("1% changed", "nothing changed")]
+        size = database.stat().st_size
+    out.print(
+        f"{count:,} people; {this_machine()}; DuckDB's memory_limit {memory_limit}, "
+        f"{requests_per_second:,.0f} requests/s allowed"
+    )
+    out.print(
+        f"dbt built the mart in {dbt[0]:.1f} and {dbt[1]:.1f} s (not part of the syncs); {changed:,} "
+        f"changed; the file ends at {size / 1e9:.1f} GB"
+    )
+    _show(lines)
     if as_json:
-        sys.stdout.write(json.dumps([_as_json(item) for item in measured]) + "\n")
+        sys.stdout.write(json.dumps([_as_json(line) for line in lines]) + "\n")
 
 
-def _dbt(environment: Mapping[str, str]) -> float:
-    """Build the mart as the job does; returns seconds, which are no part of the sync's."""
-    from cio_pipelines.dbt import PROJECT_DIR, dbt_environment, dbt_executable
-    from cio_pipelines.webhooks.tables import prepare_webhooks
-
-    settings = load_settings(environment)
-    with settings.warehouse().connect() as connection:
-        prepare_webhooks(connection)
-    started = time.monotonic()
-    variables = {**environment, **dbt_environment(settings)}
-    command = ["build", "--resource-type", "model", "--resource-type", "snapshot"]
-    where = ["--project-dir", str(PROJECT_DIR), "--profiles-dir", str(PROJECT_DIR)]
-    target = ["--target-path", environment["DAGSTER_HOME"], "--log-path", environment["DAGSTER_HOME"]]
-    done = subprocess.run(  # noqa: S603  # our own executable
-        [dbt_executable(), "--quiet", *command, *where, *target],
-        env=variables,
-        capture_output=True,
-        text=True,
-    )
-    if done.returncode:
-        err.print(done.stdout)
-        raise typer.Exit(1)
-    return time.monotonic() - started
+def _build_mart(environment: dict[str, str]) -> float:
+    err.print("Building the mart …")
+    return build_mart(environment)
 
 
-def _sync(name: str, environment: Mapping[str, str]) -> Measured:
-    """A full sync in a process of its own, so that its peak of memory is its own."""
+def _measure(name: str, environment: dict[str, str], *, is_first: bool = False) -> Line:
     err.print(f"Syncing: {name} …")
-    done = subprocess.run(  # this Python, this module
-        [sys.executable, "-c", "from cio_pipelines.cli.bench_people import sync_here; sync_here()"],
-        env={**environment},
-        stdout=subprocess.PIPE,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise typer.Exit(1)
-    return Measured(name=name, **json.loads(done.stdout.splitlines()[-1]))
+    diff = None if is_first else plain_diff(environment)
+    return Line(name, sync(environment), diff)
 
 
-def sync_here() -> None:
-    """One full sync in this process, told as one line of JSON."""
-    # DuckDB imports it at the first statement with a parameter: start-up of the process, and no sync's time
-    import pandas as pd  # noqa: F401  # pyright: ignore[reportUnusedImport]
-
-    settings = load_settings()
-    engine = settings.people_sync()
-    run_id, started = f"bench-{os.getpid()}", time.monotonic()
-    engine.extract(run_id, FULL)
-    extracted = time.monotonic()
-    plan = engine.plan(run_id, Approvals(changed=True, suppressed=True))
-    planned = time.monotonic()
-    report = engine.push(run_id)
-    if report.ended_by is not None or not report.outcomes.complete:
-        sys.exit(f"the benchmark's sync did not end well: {report.ended_by or report.outcomes}")
-    seconds = {
-        "extract": extracted - started,
-        "plan": planned - extracted,
-        "send": report.send_seconds,
-        "commit": report.commit_seconds,
-    }
-    measured = {
-        "planned": plan.planned,
-        "accepted": report.outcomes.accepted,
-        "requests": report.requests,
-        "bytes_sent": report.bytes_sent,
-        "seconds": seconds,
-        "peak_rss_mb": peak_rss_mb(),
-    }
-    sys.stdout.write(json.dumps(measured) + "\n")
-
-
-def _show(
-    measured: list[Measured], people: int, changed: int, dbt: list[float], rate: float, memory_limit: str
-) -> None:
-    out.print(
-        f"{people:,} people; {this_machine()}; DuckDB's memory_limit {memory_limit}, {rate:,.0f} requests/s "
-        "allowed"
-    )
-    out.print(
-        f"dbt built the mart in {dbt[0]:.1f} and {dbt[1]:.1f} s (not part of the syncs); {changed:,} changed"
-    )
-    first = measured[0].total
-    for item in measured:
-        stages = ", ".join(f"{name} {seconds:.2f}" for name, seconds in item.seconds.items())
+def _show(lines: Sequence[Line]) -> None:
+    first = lines[0].sync
+    for line in lines:
+        took = line.sync
+        stages = ", ".join(f"{name} {seconds:.2f}" for name, seconds in took.seconds.items())
         out.print(
-            f"  {item.name:<16} {item.total:6.2f} s  ({stages})  ratio {item.total / first:.2f}  "
-            f"{item.accepted:,} accepted, {item.requests:,} requests, {item.bytes_sent / 1e6:,.0f} MB, "
-            f"peak {item.peak_rss_mb:,.0f} MB"
+            f"  {line.name:<16} {took.total:6.2f} s  ({stages})  ratio {took.total / first.total:.2f}  "
+            f"{took.accepted:,} accepted, {took.requests:,} requests, {took.bytes_sent / 1e6:,.0f} MB, "
+            f"peak {took.peak_rss_mb:,.0f} MB"
         )
+        if line.diff is not None:
+            out.print(
+                f"  {'':<16} {line.diff.seconds:6.2f} s  plain SQL diff: {line.diff.people:,} differ, peak "
+                f"{line.diff.peak_rss_mb:,.0f} MB; the sync took {line.ratio:.2f} times as long"
+            )
     out.print(
-        f"  first sync: {measured[0].accepted / first:,.0f} people per second, plan to committed snapshot"
+        f"  first sync: {first.accepted / first.total:,.0f} people per second, plan to committed snapshot"
     )
 
 
-def _as_json(item: Measured) -> dict[str, Any]:
+def _as_json(line: Line) -> dict[str, Any]:
+    measured, diff = line.sync, line.diff
     return {
-        "name": item.name,
-        "planned": item.planned,
-        "accepted": item.accepted,
-        "requests": item.requests,
-        "bytes": item.bytes_sent,
-        "seconds": {**item.seconds, "total": item.total},
-        "peak_rss_mb": item.peak_rss_mb,
+        "name": line.name,
+        "planned": measured.planned,
+        "accepted": measured.accepted,
+        "requests": measured.requests,
+        "bytes": measured.bytes_sent,
+        "seconds": {**measured.seconds, "total": measured.total},
+        "peak_rss_mb": measured.peak_rss_mb,
+        "plain_diff": diff and {"people": diff.people, "seconds": diff.seconds, "ratio": line.ratio},
     }

@@ -21,7 +21,7 @@ from cio_pipelines.demo.cases import (
     row_cases,
 )
 from cio_pipelines.demo.names import name_rows
-from cio_pipelines.demo.statements import MACROS, ORDERS, PEOPLE, USERS
+from cio_pipelines.demo.statements import MACROS, NAMES, ORDERS, PEOPLE, USERS
 
 MEMORY_LIMIT = "400MB"
 """DuckDB's own limit while it writes the tables; beyond it DuckDB spills to disk beside the file."""
@@ -84,7 +84,8 @@ def seed(database: Path, people: int = 20_000, now: datetime | None = None, seed
             },
         )
         connection.execute("create schema if not exists app")
-        connection.execute(USERS, {"now": moment, "names": name_rows()})
+        connection.execute(NAMES, {"names": name_rows()})
+        connection.execute(USERS, {"now": moment})
         connection.execute(
             ORDERS, {"now": moment, "unknown": unknown, "people": people, "order_cases": list(ORDER_CASES)}
         )

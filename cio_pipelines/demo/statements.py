@@ -40,13 +40,15 @@ left join cases_of_extra
     on cases_of_extra.rank = (i * $extra_step + $seed) % $people
 """
 
+# A table and no CTE: DuckDB then knows how short it is, and does not hold all people to look them up by name.
+NAMES = """
+create or replace temp table names as
+select n.script, n.position, n.size, n.first, n.last from (select unnest($names) as n)
+"""
+
 USERS = """
 create or replace table app.users as
-with names as (
-    select n.script, n.position, n.size, n.first, n.last from (select unnest($names) as n)
-),
-
-scripts as (
+with scripts as (
     select distinct script, size from names
 ),
 

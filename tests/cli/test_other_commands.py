@@ -185,3 +185,10 @@ def test_the_benchmark_measures_three_syncs(cli: Cli) -> None:
     assert 0 < changed["accepted"] < 100
     assert nothing["planned"] == nothing["requests"] == 0
     assert "people per second" in ended.out
+    assert first["plain_diff"] is None
+    # besides the changed it finds those who were refused, whom the sync leaves alone until they change
+    refused = nothing["plain_diff"]["people"]
+    assert refused < changed["plain_diff"]["people"] <= changed["planned"] + refused
+    for item in (changed, nothing):
+        took, floor = item["seconds"]["total"], item["plain_diff"]["seconds"]
+        assert item["plain_diff"]["ratio"] == pytest.approx(took / floor)
