@@ -1,6 +1,6 @@
 """The dbt project as Dagster sees it: where it lies, its manifest, its resource and its names.
 
-What a build does is in `dbt_build.py`.
+Which dbt runs, and in which warehouse it builds, is in `dbt_target.py`; what a build does in `dbt_build.py`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ import fcntl
 import json
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
@@ -28,50 +27,20 @@ from dagster_dbt import (
 )
 from packaging.version import Version
 
-from cio_pipelines.settings import LOCAL, ROOT, Settings, load_settings
+from cio_pipelines.dbt_target import (
+    DbtProjectError,
+    dbt_environment,
+    dbt_executable,
+    profiles_folder,
+    target_folder,
+)
+from cio_pipelines.settings import ROOT, Settings, load_settings
 from cio_pipelines.warehouse import Warehouse
 
 PROJECT_DIR = ROOT / "dbt_project"
 
-
-class DbtProjectError(Exception):
-    """The dbt project cannot be read; the message is what dbt says about it."""
-
-
-def target_folder() -> Path:
-    """Where dbt's manifest is kept: DBT_TARGET_PATH, else inside DAGSTER_HOME, else in the local state.
-
-    Beside Dagster's own local home, not inside: it outlives the history of runs.
-    """
-    if given := os.environ.get("DBT_TARGET_PATH"):
-        return Path(given).absolute()
-    home = Path(os.environ.get("DAGSTER_HOME") or LOCAL).absolute()
-    return (LOCAL if home.is_relative_to(LOCAL) else home) / "dbt"
-
-
-def dbt_executable() -> Path:
-    """The dbt beside the running Python: the one on PATH, if any, may lack the adapter."""
-    return Path(sys.executable).parent / "dbt"
-
-
-def dbt_environment(settings: Settings) -> dict[str, str]:
-    """What `profiles.yml` and dbt read from the environment.
-
-    The same for parsing and for building, or dbt's parser starts afresh each time, which costs a second.
-
-    Raises:
-        WarehouseUnavailable: WAREHOUSE_URL names no DuckDB file.
-    """
-    return {
-        "DBT_DUCKDB_PATH": str(settings.warehouse_location.path),
-        "DBT_DUCKDB_MEMORY_LIMIT": settings.warehouse_memory_limit,
-        "DBT_TARGET_PATH": str(target_folder()),
-        "DBT_LOG_PATH": str(target_folder()),
-        # its debug log quotes values of failing rows
-        "DBT_LOG_LEVEL_FILE": "none",
-        "DBT_USE_COLORS": "false",
-        "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
-    }
+MODELS = "analytics"
+"""First part of the models' asset keys."""
 
 
 def dbt_project(folder: Path = PROJECT_DIR) -> DbtProject:
@@ -81,11 +50,13 @@ def dbt_project(folder: Path = PROJECT_DIR) -> DbtProject:
 
     Raises:
         DbtProjectError: dbt cannot read the project.
+        DbtUnavailable: there is no dbt for the warehouse.
     """
-    project = DbtProject(folder, target_path=target_folder())
+    settings = load_settings()
+    project = DbtProject(folder, target_path=target_folder(settings), profiles_dir=profiles_folder(folder))
     with _locked(project.manifest_path.parent):
         if not _is_current(project):
-            _parse(project)
+            _parse(project, settings)
     return project
 
 
@@ -120,13 +91,16 @@ def _is_current(project: DbtProject) -> bool:
     return all(path.stat().st_mtime_ns < parsed for path in files if path.exists())
 
 
-def _parse(project: DbtProject) -> None:
+def _parse(project: DbtProject, settings: Settings) -> None:
     # a file that changes while dbt reads must count as newer; file systems' clocks run some ms behind
     started = time.time_ns() - 10_000_000
-    environment = {**os.environ, **dbt_environment(load_settings())}
+    environment = {**os.environ, **dbt_environment(settings)}
     where = ["--project-dir", project.project_dir, "--profiles-dir", project.profiles_dir]
     done = subprocess.run(  # noqa: S603 - our own executable and folders
-        [dbt_executable(), "--quiet", "parse", *where], env=environment, capture_output=True, text=True
+        [dbt_executable(settings), "--quiet", "parse", *where],
+        env=environment,
+        capture_output=True,
+        text=True,
     )
     if done.returncode:
         raise DbtProjectError(f"dbt cannot read {project.project_dir}:\n{done.stdout.strip()}")
@@ -134,7 +108,7 @@ def _parse(project: DbtProject) -> None:
 
 
 class DbtResource(DbtCliResource):
-    """dbt from our own environment, on the warehouse that the settings name when a step runs.
+    """dbt on the warehouse that the settings name when a step runs.
 
     It adds no fields on purpose: what a resource is configured with shows in Dagster's UI.
     """
@@ -145,7 +119,9 @@ class DbtResource(DbtCliResource):
 
     def cli(self, *args: Any, **kwargs: Any) -> DbtCliInvocation:
         """As the parent's, with the settings in the environment of the dbt process."""
-        with _environ(dbt_environment(load_settings())):
+        context = kwargs.get("context")
+        run_id = context.run.run_id if context else None
+        with _environ(dbt_environment(load_settings(), run_id)):
             return super().cli(*args, **kwargs)
 
     @cached_property
@@ -159,9 +135,11 @@ class DbtResource(DbtCliResource):
 
 
 def dbt_resource() -> DbtResource:
-    """The resource `dbt` of the assets."""
+    """The resource `dbt` of the assets. Raises DbtUnavailable or SettingsError."""
     return DbtResource(
-        project_dir=str(PROJECT_DIR), profiles_dir=str(PROJECT_DIR), dbt_executable=str(dbt_executable())
+        project_dir=str(PROJECT_DIR),
+        profiles_dir=str(profiles_folder(PROJECT_DIR)),
+        dbt_executable=str(dbt_executable(load_settings())),
     )
 
 
@@ -182,7 +160,8 @@ def _environ(values: Mapping[str, str]) -> Generator[None]:
 class DbtTranslator(DagsterDbtTranslator):
     """Names and describes what comes from dbt.
 
-    Sources are `[source, table]`, models `[schema, model]`: the system that holds it comes first.
+    Sources are `[source, table]`, models `[analytics, model]`, snapshots `[snapshots, snapshot]`, whatever
+    the dataset is called that WAREHOUSE_URL has the models built in.
     """
 
     def __init__(self) -> None:
@@ -193,7 +172,8 @@ class DbtTranslator(DagsterDbtTranslator):
     def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> dg.AssetKey:
         if dbt_resource_props["resource_type"] == "source":
             return dg.AssetKey([dbt_resource_props["source_name"], dbt_resource_props["name"]])
-        return dg.AssetKey([dbt_resource_props["schema"], dbt_resource_props["name"]])
+        schema = dbt_resource_props["config"].get("schema") or MODELS
+        return dg.AssetKey([schema, dbt_resource_props["name"]])
 
     def get_description(self, dbt_resource_props: Mapping[str, Any]) -> str:
         # the parent appends the SQL, which the code reference leads to

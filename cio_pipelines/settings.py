@@ -75,6 +75,7 @@ class Settings(BaseModel):
     warehouse_memory_limit: str = "500MB"
     warehouse_threads: Annotated[int, Field(ge=1)] | None = None
     warehouse_max_bytes_billed: Annotated[int, Field(ge=1)] | None = None
+    cio_dbt_executable: Path | None = None
 
     landing_url: str = f"file://{LOCAL / 'landing'}"
     landing_exports_url: str | None = None

@@ -53,7 +53,8 @@ class PlainDiff:
 
 def build_mart(environment: Mapping[str, str]) -> float:
     """Build the mart as the job does; returns seconds, which are no part of the sync's."""
-    from cio_pipelines.dbt import PROJECT_DIR, dbt_environment, dbt_executable
+    from cio_pipelines.dbt import PROJECT_DIR
+    from cio_pipelines.dbt_target import dbt_environment, dbt_executable
     from cio_pipelines.webhooks.tables import prepare_webhooks
 
     settings = load_settings(environment)
@@ -65,7 +66,7 @@ def build_mart(environment: Mapping[str, str]) -> float:
     where = ["--project-dir", str(PROJECT_DIR), "--profiles-dir", str(PROJECT_DIR)]
     target = ["--target-path", environment["DAGSTER_HOME"], "--log-path", environment["DAGSTER_HOME"]]
     done = subprocess.run(  # noqa: S603  # our own executable
-        [dbt_executable(), "--quiet", *command, *where, *target],
+        [dbt_executable(settings), "--quiet", *command, *where, *target],
         env=variables,
         capture_output=True,
         text=True,

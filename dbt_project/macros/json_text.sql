@@ -12,6 +12,15 @@
     try(json_value({{ json }}, '$.{{ path }}') ->> '$')
 {%- endmacro %}
 
+{#- PostgreSQL refuses the same, and says beforehand whether it would from its release 16 on. -#}
+{% macro postgres__json_text(json, path) -%}
+    {%- set member = "cast(" ~ json ~ " as jsonb) #> '{" ~ path | replace(".", ",") | replace("[", ",") | replace("]", "") ~ "}'" -%}
+    case
+        when pg_input_is_valid({{ json }}, 'jsonb') and jsonb_typeof({{ member }}) not in ('object', 'array')
+            then ({{ member }}) #>> '{}'
+    end
+{%- endmacro %}
+
 {#- Whether a member of a JSON text is true; what is absent or null is not. -#}
 {% macro json_is_true(json, path) -%}
     coalesce(lower({{ json_text(json, path) }}) = 'true', false)

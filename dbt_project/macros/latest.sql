@@ -4,7 +4,14 @@
 {%- endmacro %}
 
 {% macro default__latest(expression) -%}
-    array_agg({{ expression }} ignore nulls order by event_at desc, event_id desc limit 1)[safe_offset(0)]
+    max_by(
+        {{ expression }},
+        case when {{ expression }} is not null then concat(format_timestamp('%F %T', event_at), event_id) end
+    )
+{%- endmacro %}
+
+{% macro postgres__latest(expression) -%}
+    (array_agg({{ expression }} order by event_at desc, event_id desc) filter (where {{ expression }} is not null))[1]
 {%- endmacro %}
 
 {% macro duckdb__latest(expression) -%}

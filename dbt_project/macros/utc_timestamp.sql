@@ -13,3 +13,8 @@
 {% macro duckdb__utc_timestamp(expression) -%}
     make_timestamp(epoch_us({{ expression }}))
 {%- endmacro %}
+
+{#- A view is read in other sessions, whose time zones a cast would follow. -#}
+{% macro postgres__utc_timestamp(expression) -%}
+    (timestamp '1970-01-01 00:00:00' + extract(epoch from {{ expression }}) * interval '1 second')
+{%- endmacro %}

@@ -10,3 +10,7 @@
 {% macro duckdb__whole_second(expression) -%}
     date_trunc('second', {{ expression }})
 {%- endmacro %}
+
+{% macro postgres__whole_second(expression) -%}
+    date_trunc('second', {{ expression }})
+{%- endmacro %}

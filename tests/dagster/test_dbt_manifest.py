@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from cio_pipelines.dbt import PROJECT_DIR, DbtProjectError, dbt_project, load_manifest, target_folder
-from cio_pipelines.settings import LOCAL
+from cio_pipelines.dbt import PROJECT_DIR, dbt_project, load_manifest
+from cio_pipelines.dbt_target import DbtProjectError, target_folder
+from cio_pipelines.settings import LOCAL, Settings
 
 
 @pytest.fixture
@@ -63,5 +64,5 @@ def test_the_manifest_is_local_state(
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
 
-    assert target_folder() == Path(expected)
+    assert target_folder(Settings()) == Path(expected)
     assert os.environ.get("DBT_TARGET_PATH") == environment.get("DBT_TARGET_PATH")

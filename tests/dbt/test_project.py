@@ -7,10 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from cio_pipelines.demo import seed
+from cio_pipelines.landing.manifest import landed_files
 from cio_pipelines.webhooks.tables import webhook_events
 from tests.dbt.conftest import Dbt, Outcome, execute
+
+LOADED = (landed_files, webhook_events)
 
 
 @pytest.fixture(scope="module")
@@ -37,26 +41,29 @@ def test_every_relation_and_every_column_is_described(built: Outcome) -> None:
         if not column["description"].strip()
     ]
 
-    assert len(nodes(built.manifest)) == 14
+    assert len(nodes(built.manifest)) == 15
     assert silent == []
 
 
 def test_every_relation_has_an_owner_and_a_group(built: Outcome) -> None:
     metas = {node["name"]: node["config"]["meta"] for node in nodes(built.manifest)}
-    # its asset is a Python one, which says so itself
-    assert metas.pop("webhook_events") == {"made_here": True}
+    # their assets are Python ones, which say so themselves
+    assert [metas.pop(table.name) for table in LOADED] == [{"made_here": True}] * 2
 
     owned = {name: meta["dagster"] for name, meta in metas.items()}
     assert all(meta["owners"] == ["team:growth"] and meta["group"] for meta in owned.values())
 
 
-def test_the_reported_events_are_declared_as_their_table_describes_itself(built: Outcome) -> None:
-    declared = built.manifest["sources"]["source.cio_pipelines.customerio.webhook_events"]
+@pytest.mark.parametrize("table", LOADED, ids=lambda table: table.name)
+def test_what_this_project_loads_is_declared_as_its_table_describes_itself(
+    built: Outcome, table: sa.Table
+) -> None:
+    declared = built.manifest["sources"][f"source.cio_pipelines.customerio.{table.name}"]
 
     assert {name: column["description"] for name, column in declared["columns"].items()} == {
-        column.name: column.comment for column in webhook_events.columns
+        column.name: column.comment for column in table.columns
     }
-    assert declared["description"] == webhook_events.comment
+    assert declared["description"] == table.comment
 
 
 def test_the_declared_columns_are_the_columns(database: Path, built: Outcome) -> None:

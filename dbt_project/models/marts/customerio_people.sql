@@ -1,3 +1,11 @@
+{{ config(
+    partition_by=on("bigquery", {
+        "field": "updated_at", "data_type": "timestamp", "granularity": var("people_partitions")
+    }),
+    cluster_by=on("bigquery", ["person_id"]),
+    indexes=on("postgres", [{"columns": ["person_id"], "unique": true}], otherwise=[]),
+) }}
+
 with users as (
 
     select * from {{ ref("stg_app__users") }}

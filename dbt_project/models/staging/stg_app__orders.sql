@@ -7,11 +7,11 @@ with source as (
 renamed as (
 
     select
-        cast(source.order_id as string) as order_id,
-        cast(source.user_id as string) as user_id,
-        cast(source.status as string) as status,
+        {{ text("source.order_id") }} as order_id,
+        {{ text("source.user_id") }} as user_id,
+        {{ text("source.status") }} as status,
         cast(source.amount as decimal(38, 9)) as amount,
-        cast(source.currency as string) as currency,
+        {{ text("source.currency") }} as currency,
         {{ utc_timestamp("source.ordered_at") }} as ordered_at
     from source
 

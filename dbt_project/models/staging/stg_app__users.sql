@@ -7,11 +7,11 @@ with source as (
 renamed as (
 
     select
-        cast(source.user_id as string) as user_id,
-        nullif(cast(source.email as string), '') as email,
-        nullif(cast(source.first_name as string), '') as first_name,
-        nullif(cast(source.last_name as string), '') as last_name,
-        cast(source.plan as string) as plan,
+        {{ text("source.user_id") }} as user_id,
+        nullif({{ text("source.email") }}, '') as email,
+        nullif({{ text("source.first_name") }}, '') as first_name,
+        nullif({{ text("source.last_name") }}, '') as last_name,
+        {{ text("source.plan") }} as plan,
         {{ utc_timestamp("source.created_at") }} as created_at,
         {{ utc_timestamp("source.updated_at") }} as updated_at,
         cast(source.marketing_opt_in as boolean) as marketing_opt_in,

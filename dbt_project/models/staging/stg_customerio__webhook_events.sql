@@ -1,6 +1,26 @@
+{#- On BigQuery a table, so that the JSON of an event is read once: all that follows reads narrow columns. -#}
+{{ config(
+    materialized=on("bigquery", "incremental", otherwise="view"),
+    on_schema_change="append_new_columns",
+    partition_by=on("bigquery", {"field": "event_date", "data_type": "date"}),
+    cluster_by=on("bigquery", ["loaded_at", "delivery_id"]),
+) }}
+
+{%- set news = news("event_date", var("event_delay_days"), type="date") -%}
+
 with source as (
 
-    select * from {{ source("customerio", "webhook_events") }}
+    select *
+    from {{ source("customerio", "webhook_events") }} as reported
+    {%- if news.since %}
+    where
+        {{ is_news(news, "reported") }}
+        and reported.event_id not in (
+            select known.event_id
+            from {{ this }} as known
+            where {{ is_news(news, "known") }}
+        )
+    {%- endif %}
 
 ),
 

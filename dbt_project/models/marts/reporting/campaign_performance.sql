@@ -44,13 +44,13 @@ select
         '/',
         coalesce(origin_id, '-'),
         '/',
-        coalesce(cast(action_id as string), '-'),
+        coalesce({{ text("action_id") }}, '-'),
         '/',
-        coalesce(cast(content_id as string), '-'),
+        coalesce({{ text("content_id") }}, '-'),
         '/',
         coalesce(channel, '-'),
         '/',
-        cast(day as string)
+        {{ text("day") }}
     ) as performance_id,
     origin_kind,
     origin_id,

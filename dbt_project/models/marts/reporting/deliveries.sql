@@ -2,7 +2,13 @@
     materialized="incremental",
     unique_key="delivery_id",
     on_schema_change="append_new_columns",
+    partition_by=on("bigquery", {"field": "first_event_at", "data_type": "timestamp", "granularity": "day"}),
+    cluster_by=on("bigquery", ["person_id"]),
+    meta={"partition_only_falls": true},
+    indexes=on("postgres", [{"columns": ["delivery_id"], "unique": true}], otherwise=[]),
 ) }}
+
+{%- set news = news("first_event_at", var("delivery_days")) -%}
 
 with events as (
 
@@ -16,16 +22,21 @@ with events as (
     from {{ ref("stg_customerio__webhook_events") }}
     where
         delivery_id is not null
-        {% if is_incremental() -%}
-        -- whole deliveries again, of which anything is new; clocks of loading machines differ, by less than an hour
+        {% if news.since -%}
+        -- whole deliveries again, of which anything is new
         and delivery_id in (
             select recent.delivery_id
             from {{ ref("stg_customerio__webhook_events") }} as recent
-            where
-                recent.loaded_at >= (
-                    select coalesce(max(built.loaded_at), timestamp '1970-01-02 00:00:00') - interval 1 hour
-                    from {{ this }} as built
-                )
+            where {{ is_news(news, "recent") }}
+        )
+        {%- endif %}
+        {% if news.first_day -%}
+        and event_date >= date '{{ news.first_day }}'
+        -- of those that began earlier not all events are read: they stay as they are
+        and delivery_id not in (
+            select earlier.delivery_id
+            from {{ this }} as earlier
+            where earlier.first_event_at < timestamp '{{ news.first_day }} 00:00:00'
         )
         {%- endif %}
 
@@ -89,10 +100,10 @@ select
         when campaign_id is not null then 'campaign'
     end as origin_kind,
     coalesce(
-        cast(broadcast_id as string),
-        cast(newsletter_id as string),
+        {{ text("broadcast_id") }},
+        {{ text("newsletter_id") }},
         transactional_message_id,
-        cast(campaign_id as string)
+        {{ text("campaign_id") }}
     ) as origin_id,
     action_id,
     content_id,

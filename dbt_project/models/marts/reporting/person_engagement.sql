@@ -1,3 +1,5 @@
+{{ config(cluster_by=on("bigquery", ["person_id"])) }}
+
 select
     person_id,
     max(sent_at) as last_sent_at,

@@ -1,0 +1,4 @@
+{#- A value as text. -#}
+{% macro text(expression) -%}
+    cast({{ expression }} as {{ dbt.type_string() }})
+{%- endmacro %}
