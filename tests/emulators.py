@@ -133,11 +133,14 @@ def _free_ports() -> tuple[int, int]:
 @contextmanager
 def _process(name: str, options: list[str], variables: dict[str, str], port: int) -> Iterator[None]:
     folder = ENVIRONMENTS / name
+    command = [folder / "bin" / name]
+    if name == "local-bigquery":
+        command = [folder / "bin" / "python", Path(__file__).with_name("start_local_bigquery.py")]
     # nothing of the caller's, who may speak with another emulator; DuckDB's extensions lie in that HOME
     environment = {"PATH": os.environ["PATH"], "HOME": str(folder / "home"), **variables}
     with tempfile.TemporaryFile("w+") as log:
         process = subprocess.Popen(
-            [folder / "bin" / name, *options],
+            [*command, *options],
             env=environment,
             stdout=log,
             stderr=log,

@@ -27,14 +27,17 @@ class Mart:
     spec: SyncSpec
     mapping: PeopleMapping
     updated_at_has_zone: bool
-    table: sa.TableClause = field(init=False)
+    table: sa.Table = field(init=False)
 
     def __post_init__(self) -> None:
         # One object for all statements: two of the same name would be joined with each other.
-        columns: list[sa.ColumnClause[Any]] = [
-            sa.column(name) for name in sorted(self.mapping.controls | self.mapping.kinds.keys())
+        # A Table and no `sa.table`: only its schema may have another name in a warehouse.
+        columns: list[sa.Column[Any]] = [
+            sa.Column(name, sa.types.NULLTYPE)
+            for name in sorted(self.mapping.controls | self.mapping.kinds.keys())
         ]
-        object.__setattr__(self, "table", sa.table(self.spec.table, *columns, schema=self.spec.schema))
+        table = sa.Table(self.spec.table, sa.MetaData(), *columns, schema=self.spec.schema)
+        object.__setattr__(self, "table", table)
 
     def control(self, name: str, absent: Column) -> Column:
         """A control column, or `absent` when the mart does not have it."""

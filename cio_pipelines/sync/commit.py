@@ -50,9 +50,15 @@ class Commit:
         """
         now = sa.literal(datetime.now(UTC), UtcTimestamp)
         run = self.connection.rows(sa.select(sync_runs).where(self.run.wrote(sync_runs)))[0]
-        erased, is_older = self._has_erased(), self._has_older_mapping(run)
+        erased, unblocked = self._is_any("delete"), self._is_any("unsuppress")
+        is_older = self._has_older_mapping(run)
+        # a MERGE reads the whole snapshot, even when it changes nothing
+        accepted = self.connection.scalar(sa.select(sa.func.count()).select_from(self._acked().subquery()))
         with self.connection.transaction():
-            self._move_snapshot(run, now)
+            if accepted:
+                self._move_snapshot(run, now)
+            if unblocked:
+                self._forget_unblocked()
             self._replace_open_people(run, now)
             if erased:
                 self._clear_erased()
@@ -79,8 +85,7 @@ class Commit:
             sync_acks.c.person_id == sync_plan.c.person_id,
             sync_acks.c.phase == sync_plan.c.phase,
         )
-        # Of a person's two operations the later one is the state. After an accepted `unsuppress` alone the
-        # person is unknown again, as in Customer.io.
+        # of a person's two operations the later one is the state
         both = sa.select(sync_plan.c.person_id).where(self._mine, sync_plan.c.phase == 1)
         later = self._acked(2).where(sync_acks.c.person_id.in_(both))
         is_last = sa.or_(sync_plan.c.phase == 2, sync_plan.c.person_id.not_in(later))
@@ -95,13 +100,30 @@ class Commit:
                 sync_plan.c.source_updated_at,
                 now.label("synced_at"),
                 sync_plan.c.run_id,
-                (sync_plan.c.operation == "unsuppress").label("is_gone"),
             )
             .select_from(sync_plan.join(sync_acks, is_ack))
-            .where(self._mine, is_last)
+            .where(self._mine, sync_plan.c.operation != "unsuppress", is_last)
         )
         key = ("workspace", "sync", "person_id")
         self.connection.execute(Merge(synced_people, rows, key, scope=self.run.sync.owns(synced_people)))
+
+    def _is_any(self, operation: str) -> bool:
+        planned = sa.select(sa.func.count()).where(self._mine, sync_plan.c.operation == operation)
+        return bool(self.connection.scalar(planned))
+
+    def _forget_unblocked(self) -> None:
+        """After an accepted `unsuppress` alone a person is unknown again, as in Customer.io."""
+        unblocked = sa.select(sync_plan.c.person_id).where(
+            self._mine,
+            sync_plan.c.operation == "unsuppress",
+            sync_plan.c.person_id.in_(self._acked(1)),
+            sync_plan.c.person_id.not_in(self._acked(2)),
+        )
+        self.connection.execute(
+            synced_people.delete().where(
+                self.run.sync.owns(synced_people), synced_people.c.person_id.in_(unblocked)
+            )
+        )
 
     def _replace_open_people(self, run: sa.Row[Any], now: Column) -> None:
         planned = sa.select(sync_plan.c.person_id).where(self._mine)
@@ -180,18 +202,13 @@ class Commit:
     def _insert(self, table: sa.Table, rows: sa.Select[Any]) -> None:
         self.connection.execute(table.insert().from_select([column.name for column in table.c], rows))
 
-    @property
-    def _erased(self) -> sa.Select[tuple[str]]:
-        return sa.select(sync_plan.c.person_id).where(
-            self._mine, sync_plan.c.operation == "delete", sync_plan.c.person_id.in_(self._acked(2))
-        )
-
-    def _has_erased(self) -> bool:
-        return bool(self.connection.scalar(sa.select(sa.func.count()).select_from(self._erased.subquery())))
-
     def _clear_erased(self) -> None:
         """Nothing of an erased person stays: no attributes in any plan."""
-        people = self._erased.subquery()
+        people = (
+            sa.select(sync_plan.c.person_id)
+            .where(self._mine, sync_plan.c.operation == "delete", sync_plan.c.person_id.in_(self._acked(2)))
+            .subquery()
+        )
         self.connection.execute(
             sync_plan.update()
             .where(

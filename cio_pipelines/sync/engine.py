@@ -100,11 +100,13 @@ class PeopleSync:
             runs = Runs(connection, self._key)
             mart = self.mart()
             planner = self._planner(connection, mart, run_id, extracted_at)
-            mart_rows = planner.check_ids()
+            selection = planner.selection(window)
+            planner.check_ids(selection)
             if runs.unfinished(run_id):
                 with self._leased(connection, run_id) as lease:
                     lease.release(connection)
-            extracted, tombstoned = planner.count(planner.selection(window))
+            mart_rows = planner.mart_rows()
+            extracted, tombstoned = planner.count(selection)
             runs.expire(self._settings.retention_days)
             runs.begin(run_id, PEOPLE, window, extracted_at, mart.mapping)
         return Extraction(run_id, window, extracted_at, mart_rows, extracted, tombstoned)
@@ -124,12 +126,13 @@ class PeopleSync:
                 planner = self._planner(connection, mart, run_id, run.extracted_at)
                 change = mart.mapping.change_from(runs.last_mapping())
                 planner.clear()
-                extracted, tombstoned = planner.count(planner.selection(window))
-                left_alone = planner.plan_people(
-                    window, shared_emails_conflict=self._settings.shared_emails_conflict
+                selection = planner.selection(window)
+                extracted, tombstoned = planner.count(selection)
+                decided = planner.plan_people(
+                    selection, shared_emails_conflict=self._settings.shared_emails_conflict
                 )
                 tallies = planner.tallies()
-                known = planner.known_people()
+                known = planner.known_people(exact=window.is_full)
                 counts = Counts(
                     known=known,
                     changed=tallies.sent(why="changed") + tallies.sent(why="silent"),
@@ -142,9 +145,9 @@ class PeopleSync:
                     window=window,
                     extracted_at=run.extracted_at,
                     extracted=extracted,
-                    unchanged=extracted - tombstoned - left_alone - sum(whys.values()),
+                    unchanged=extracted - tombstoned - decided.left_alone - sum(whys.values()),
                     tombstoned=tombstoned,
-                    left_alone=left_alone,
+                    left_alone=decided.left_alone,
                     planned=tallies.planned,
                     operations=tallies.operations,
                     whys=whys,
@@ -154,6 +157,7 @@ class PeopleSync:
                     attributes=len(mart.mapping.described),
                     verdicts=people_verdicts(counts, self._settings.guards, approvals),
                     absent=planner.absent_people() if window.is_full else None,
+                    estimated_bytes=decided.estimated_bytes,
                     seconds=time.monotonic() - started,
                     dry_run=dry_run,
                 )
@@ -171,7 +175,7 @@ class PeopleSync:
             mart = self.mart()
             planner = self._planner(connection, mart, run_id, extracted_at)
             planner.clear()
-            tombstones, _ = planner.count(mart.deleted_at.is_not(None))
+            tombstones, _ = planner.count((mart.deleted_at.is_not(None),))
             left_alone = plan_erasures(planner)
             tallies = planner.tallies()
             known = planner.known_people()

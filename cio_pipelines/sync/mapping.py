@@ -70,15 +70,21 @@ def _nested(column: Column) -> Column:
     return sa.func.nullif(fn.json_text(column), "null")
 
 
+def _document(column: Column) -> Column:
+    return sa.func.nullif(fn.json_document_text(column), "null")
+
+
 TEXT = Kind("text", lambda column: fn.json_text(_plain(column)), limited=True)
 INTEGER = Kind("integer", _plain)
-DECIMAL = Kind("decimal", fn.decimal_text)
-FRACTION = Kind("decimal", fn.fraction_text)
+WHOLE = replace(INTEGER, fault=fn.is_no_decimal)
+DECIMAL = Kind("decimal", fn.decimal_text, fault=fn.is_no_decimal)
+FRACTION = replace(DECIMAL, text=fn.fraction_text)
 FLOAT = Kind("float", fn.json_text, fault=fn.is_not_finite)
 DATE = Kind("timestamp", _days, fault=fn.is_infinite_time)
 BOOLEAN = Kind("boolean", lambda column: sa.case((column, "true"), (sa.not_(column), "false")))
 TIME = Kind("timestamp", _seconds, fault=fn.is_infinite_time)
 NESTED = Kind("nested", _nested, limited=True, fault=lambda column: fn.is_broken_json(fn.json_text(column)))
+DOCUMENT = replace(NESTED, text=_document)
 
 _NARROW_DIGITS = 18
 """Digits of a decimal that engines keep in 64 bits."""
@@ -86,7 +92,7 @@ _NARROW_DIGITS = 18
 
 def _decimal(precision: int | None, scale: int | None) -> Kind:
     if scale == 0:
-        return INTEGER
+        return WHOLE
     if precision is None or scale is None:
         return DECIMAL
     if precision == scale:
@@ -101,7 +107,8 @@ def _decimal(precision: int | None, scale: int | None) -> Kind:
     return replace(DECIMAL, text=text)
 
 
-_NESTED_NAMES = ("ARRAY", "FixedArray", "Struct", "STRUCT", "Map", "JSON", "RECORD")
+_NESTED_NAMES = ("ARRAY", "FixedArray", "Struct", "STRUCT", "Map", "RECORD", "Composite")
+_DOCUMENT_NAMES = ("JSON",)
 _TEXT_NAMES = ("Uuid", "UUID", "Time", "TIME")
 
 
@@ -110,6 +117,8 @@ def kind_of(column_type: sa.types.TypeEngine[Any]) -> Kind | None:
     names = {base.__name__ for base in type(column_type).__mro__}
     if names.intersection(_NESTED_NAMES):
         return NESTED
+    if names.intersection(_DOCUMENT_NAMES):
+        return DOCUMENT
     if isinstance(column_type, sa.Boolean):
         return BOOLEAN
     if isinstance(column_type, sa.Integer):

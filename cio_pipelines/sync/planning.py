@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -21,6 +22,21 @@ from cio_pipelines.warehouse.functions import UtcTimestamp
 Column = sa.ColumnElement[Any]
 BLOCKED = ("suppressed", "deleted")
 """States of the snapshot in which Customer.io ignores the person's identifiers."""
+
+
+Selection = Sequence[Column]
+"""Conditions on the mart that exclude each other; the rows of any of them are selected."""
+
+_WAITING_BY_NAME = 1_000
+"""Open people that are named in a statement; more are looked up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """How many people are left alone as dead letters, and what comparing was estimated to read, in bytes."""
+
+    left_alone: int
+    estimated_bytes: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,25 +66,40 @@ class Planner:
         owned = self.run.sync.owns(table)
         return sa.select(*columns).where(owned if where is None else sa.and_(owned, where)).subquery()
 
-    def selection(self, window: Window) -> Column:
-        """Rows in the window, and whoever an earlier run left open."""
+    def selection(self, window: Window) -> Selection:
+        """Rows in the window, and apart from them whoever an earlier run left open.
+
+        Apart, since one condition for both would make the engine read the whole mart.
+        """
+        within = self.mart.within(window)
         if window.is_full:
-            return sa.true()
-        waiting = sa.select(open_people.c.person_id).where(self.run.sync.owns(open_people))
-        return sa.or_(self.mart.within(window), self.mart.person_id.in_(waiting))
+            return (within,)
+        mine = sa.select(open_people.c.person_id).where(self.run.sync.owns(open_people))
+        waiting = [row.person_id for row in self.connection.rows(mine.limit(_WAITING_BY_NAME + 1))]
+        if not waiting:
+            return (within,)
+        # as constants they show the engine which part of the mart to read
+        named = mine if len(waiting) > _WAITING_BY_NAME else waiting
+        outside = sa.not_(sa.func.coalesce(within, sa.false()))
+        return within, sa.and_(self.mart.person_id.in_(named), outside)
 
-    def count(self, condition: Column) -> tuple[int, int]:
-        """How many rows of the mart satisfy a condition, and how many of them bear a tombstone."""
-        counts = sa.select(sa.func.count(), sa.func.count(self.mart.deleted_at))
-        row = self.connection.rows(counts.select_from(self.mart.table).where(condition))[0]
-        return int(row[0]), int(row[1])
+    def count(self, selection: Selection) -> tuple[int, int]:
+        """How many rows of the mart are selected, and how many of them bear a tombstone."""
+        counts = sa.select(sa.func.count(), sa.func.count(self.mart.deleted_at)).select_from(self.mart.table)
+        found = [self.connection.rows(counts.where(condition))[0] for condition in selection]
+        return sum(int(row[0]) for row in found), sum(int(row[1]) for row in found)
 
-    def check_ids(self) -> int:
-        """How many rows the mart has. Raises SourceContractError for null or repeated ids."""
+    def mart_rows(self) -> int:
+        """How many rows the mart has."""
+        return int(self.connection.scalar(sa.select(sa.func.count()).select_from(self.mart.table)))
+
+    def check_ids(self, selection: Selection) -> None:
+        """Raises SourceContractError for null or repeated ids among the selected rows."""
         person = self.mart.person_id
-        counts = sa.select(
-            sa.func.count(), sa.func.count(person), sa.func.count(sa.distinct(person))
-        ).select_from(self.mart.table)
+        ids = sa.union_all(
+            *(sa.select(person.label("id")).select_from(self.mart.table).where(each) for each in selection)
+        ).subquery()
+        counts = sa.select(sa.func.count(), sa.func.count(ids.c.id), sa.func.count(sa.distinct(ids.c.id)))
         rows, named, distinct = (int(n) for n in self.connection.rows(counts)[0])
         column = f"{self.mart.spec.relation}.{self.mart.spec.person_id}"
         if named < rows:
@@ -81,22 +112,21 @@ class Planner:
                 f"{named - distinct} rows repeat a {column} that another row has.",
                 "One row a person: remove the duplicates in the mart.",
             )
-        return rows
 
-    def plan_people(self, window: Window, *, shared_emails_conflict: bool) -> int:
-        """Plan identify, suppress and unsuppress; returns how many people are left alone as dead letters."""
-        left_alone = self._count_dead(window)
-        self._insert_people(window)
+    def plan_people(self, selection: Selection, *, shared_emails_conflict: bool) -> Decided:
+        """Plan identify, suppress and unsuppress for the selected rows."""
+        left_alone = self._count_dead(selection)
+        estimated = self._insert_people(selection)
         self._mark(is_too_large(sync_plan, self._timestamp), "operation", "too_long")
         email = self.mart.mapping.kinds.get(self.mart.spec.email)
         if shared_emails_conflict and email is not None and email.name == "text":
             self._mark_shared_emails()
         left_alone += self._drop_known_quarantines()
         self._insert_unsuppressions()
-        return left_alone
+        return Decided(left_alone, estimated)
 
-    def _compared(self, window: Window) -> tuple[sa.Subquery, sa.Subquery, sa.Subquery, Column, Column]:
-        rows = self.mart.candidates(self.selection(window)).subquery("m")
+    def _compared(self, selection: Selection) -> tuple[sa.Subquery, sa.Subquery, sa.Subquery, Column, Column]:
+        rows = sa.union_all(*(self.mart.candidates(each) for each in selection)).subquery("m")
         mart = sa.select(rows, fn.hash_text(rows.c.attributes).label("attributes_hash")).subquery("mart")
         snapshot = self.state(
             synced_people,
@@ -129,8 +159,8 @@ class Planner:
             wanted == operation,
         )
 
-    def _count_dead(self, window: Window) -> int:
-        mart, snapshot, dead, operation, needed = self._compared(window)
+    def _count_dead(self, selection: Selection) -> int:
+        mart, snapshot, dead, operation, needed = self._compared(selection)
         any_dead = sa.select(sa.func.count()).select_from(dead)
         if not self.connection.scalar(any_dead):
             return 0
@@ -139,8 +169,9 @@ class Planner:
         )
         return int(self.connection.scalar(sa.select(sa.func.count()).select_from(joined).where(needed)))
 
-    def _insert_people(self, window: Window) -> None:
-        mart, snapshot, dead, operation, needed = self._compared(window)
+    def _insert_people(self, selection: Selection) -> int | None:
+        """Returns the bytes that the comparison was estimated to read, where that costs."""
+        mart, snapshot, dead, operation, needed = self._compared(selection)
         waiting = self.state(open_people, "person_id", "operation", "attributes_hash", "attempts")
         is_update = snapshot.c.state == "identified"
         why = sa.case(
@@ -181,7 +212,9 @@ class Planner:
             .select_from(joined)
             .where(needed, dead.c.person_id.is_(None))
         )
+        estimated = self.connection.estimate(self._insertion(rows))
         self.insert(rows)
+        return estimated
 
     def _mark(self, condition: Column, field: str, reason: str) -> None:
         """Quarantine planned identifies that satisfy a condition."""
@@ -203,18 +236,26 @@ class Planner:
             return
         mart = self.mart
         email = sa.func.lower(sa.cast(mart.table.c[mart.spec.email], sa.String))
-        living = sa.and_(mart.deleted_at.is_(None), email != "")
+
+        def addresses(name: str) -> sa.Subquery:
+            return (
+                sa.select(mart.person_id.label("person_id"), email.label("email"))
+                .select_from(mart.table)
+                .where(mart.deleted_at.is_(None), email != "")
+                .subquery(name)
+            )
+
         senders = sa.select(sync_plan.c.person_id).where(planned)
+        own, all_, theirs = addresses("own"), addresses("everybody_s"), addresses("theirs")
         # Only e-mails about to be sent are counted: few on most days, of a mart of millions.
-        sent = sa.select(email).select_from(mart.table).where(living, mart.person_id.in_(senders))
+        sent = sa.select(own.c.email).where(own.c.person_id.in_(senders))
         shared = (
-            sa.select(email)
-            .select_from(mart.table)
-            .where(living, email.in_(sent))
-            .group_by(email)
+            sa.select(all_.c.email)
+            .where(all_.c.email.in_(sent))
+            .group_by(all_.c.email)
             .having(sa.func.count() > 1)
         )
-        people = sa.select(mart.person_id).select_from(mart.table).where(living, email.in_(shared))
+        people = sa.select(theirs.c.person_id).where(theirs.c.email.in_(shared))
         self._mark(sync_plan.c.person_id.in_(people), f"attributes.{mart.spec.email}", "shared")
 
     def _drop_known_quarantines(self) -> int:
@@ -254,12 +295,15 @@ class Planner:
         """The plan in numbers."""
         return count_plan(self.connection, self.run)
 
-    def known_people(self) -> int:
-        """The guards' denominator: the larger of people identified in the snapshot and living in the mart."""
+    def known_people(self, *, exact: bool = True) -> int:
+        """The guards' denominator: the larger of people identified in the snapshot and living in the mart.
+
+        Without `exact` those with a tombstone count as living, which spares a look at the whole mart.
+        """
         snapshot = sa.select(sa.func.count()).where(
             self.run.sync.owns(synced_people), synced_people.c.state == "identified"
         )
-        rows, tombstoned = self.count(sa.true())
+        rows, tombstoned = self.count((sa.true(),)) if exact else (self.mart_rows(), 0)
         return max(int(self.connection.scalar(snapshot)), rows - tombstoned)
 
     def absent_people(self) -> int:
@@ -279,5 +323,7 @@ class Planner:
 
     def insert(self, rows: sa.Select[Any]) -> None:
         """Add operations to the plan; `rows` has the columns of `sync_plan`, in order."""
-        names = [column.name for column in sync_plan.c]
-        self.connection.execute(sync_plan.insert().from_select(names, rows))
+        self.connection.execute(self._insertion(rows))
+
+    def _insertion(self, rows: sa.Select[Any]) -> sa.Insert:
+        return sync_plan.insert().from_select([column.name for column in sync_plan.c], rows)

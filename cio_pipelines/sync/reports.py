@@ -40,7 +40,8 @@ class Plan:
     extracted = unchanged + tombstoned + left_alone + people planned; a person who returns after a suppression
     is planned with two operations. `left_alone` are dead letters. `whys` counts people by the reason for
     planning them; `silent` ones changed without a new `updated_at`. `absent` people are in the snapshot and
-    no longer in the mart (known after a full sync only).
+    no longer in the mart (known after a full sync only). `estimated_bytes` is what the comparison was
+    estimated to read, None for a warehouse where reading costs nothing.
     """
 
     run_id: str
@@ -61,6 +62,7 @@ class Plan:
     seconds: float
     dry_run: bool = False
     absent: int | None = None
+    estimated_bytes: int | None = None
 
     @property
     def blocked(self) -> bool:

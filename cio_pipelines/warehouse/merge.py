@@ -15,8 +15,7 @@ class Merge(Executable, ClauseElement):
 
     Args:
         table: the target.
-        rows: a query whose columns are all of the table's, by name, and those of `key` unique in it; it may
-            have a boolean column `is_gone`: of such rows the key is deleted.
+        rows: a query whose columns are all of the table's, by name, and those of `key` unique in it.
         key: names of the columns that tell rows apart.
         scope: a condition on the target with constants only, from which the engine can see which part of
             the table to read; rows outside are never matched.
@@ -45,25 +44,21 @@ class Merge(Executable, ClauseElement):
 def _compile(merge: Merge, compiler: Any, **options: Any) -> str:
     quote = compiler.preparer.quote
     names = [column.name for column in merge.table.columns]
-    target = compiler.preparer.format_table(merge.table)
+    target, alias = compiler.preparer.format_table(merge.table), quote(merge.table.name)
 
     def of_source(name: str) -> str:
         return f"source.{quote(name)}"
 
-    matches = [f"{target}.{quote(name)} = {of_source(name)}" for name in merge.key]
+    matches = [f"{alias}.{quote(name)} = {of_source(name)}" for name in merge.key]
     if merge.scope is not None:
         matches.append(f"({compiler.process(merge.scope, **options)})")
-    deletes = "is_gone" in merge.rows.c
     source = compiler.process(merge.rows.element, **options)
     lines = [f"MERGE INTO {target} USING ({source}) AS source ON {' AND '.join(matches)}"]
-    if deletes:
-        lines.append("WHEN MATCHED AND source.is_gone THEN DELETE")
     if merge.replaces:
         updated = [name for name in names if name not in merge.key]
         assigned = ", ".join(f"{quote(name)} = {of_source(name)}" for name in updated)
         lines.append(f"WHEN MATCHED THEN UPDATE SET {assigned}")
     columns, values = ", ".join(map(quote, names)), ", ".join(map(of_source, names))
-    unless = " AND NOT source.is_gone" if deletes else ""
     added = f"INSERT ({columns}) VALUES ({values})"  # noqa: S608  # names, quoted
-    lines.append(f"WHEN NOT MATCHED{unless} THEN {added}")
+    lines.append(f"WHEN NOT MATCHED THEN {added}")
     return "\n".join(lines)

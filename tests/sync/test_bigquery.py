@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 import sqlglot
-from sqlalchemy.dialects import sqlite
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import CompileError
 
 import cio_pipelines
@@ -100,10 +100,12 @@ SELECT CAST(`customerio_people`.`person_id` AS STRING) AS `person_id`,
  @p || TO_JSON_STRING(CAST(`customerio_people`.`email` AS STRING))], ',') || @p AS `attributes`,
  CASE WHEN (CAST(`customerio_people`.`person_id` AS STRING) = @p) THEN @p
  WHEN (BYTE_LENGTH(CAST(`customerio_people`.`person_id` AS STRING)) > @p) THEN @p
+ WHEN (`customerio_people`.`amount` IS NULL AND FALSE) THEN @p
  WHEN (`customerio_people`.`at` IS NULL AND FALSE) THEN @p
  WHEN (BYTE_LENGTH(CAST(`customerio_people`.`email` AS STRING)) > @p) THEN @p END AS `fault_field`,
  CASE WHEN (CAST(`customerio_people`.`person_id` AS STRING) = @p) THEN @p
  WHEN (BYTE_LENGTH(CAST(`customerio_people`.`person_id` AS STRING)) > @p) THEN @p
+ WHEN (`customerio_people`.`amount` IS NULL AND FALSE) THEN @p
  WHEN (`customerio_people`.`at` IS NULL AND FALSE) THEN @p
  WHEN (BYTE_LENGTH(CAST(`customerio_people`.`email` AS STRING)) > @p) THEN @p END AS `fault_reason`
 FROM `analytics`.`customerio_people`
@@ -133,10 +135,11 @@ def test_the_candidates_query_is_this_on_bigquery() -> None:
 
 
 @pytest.mark.parametrize("function", fn.Dialected.__subclasses__(), ids=lambda function: function.__name__)
-def test_a_function_is_written_for_both_engines_and_fails_for_others_at_compile_time(function: Any) -> None:
-    assert function.templates.keys() == {"duckdb", "bigquery"}
+def test_a_function_is_written_for_all_engines_and_fails_for_others_at_compile_time(function: Any) -> None:
+    assert function.templates.keys() == {"duckdb", "bigquery", "postgresql"}
     call = function(sa.column("a"), sa.cast(sa.column("b"), sa.Integer))
     sqlglot.parse_one(bigquery(sa.select(call)), dialect="bigquery")
+    sa.select(call).compile(dialect=postgresql.dialect())
     with pytest.raises(CompileError, match="sqlite"):
         sa.select(call).compile(dialect=sqlite.dialect())
 
@@ -157,7 +160,7 @@ def test_only_the_modules_of_functions_know_what_engines_spell_differently() -> 
         for line in path.read_text(encoding="utf-8").splitlines()
         if DIALECTED.search(line.partition("#")[0])
     }
-    assert knowing == {"functions.py", "json_functions.py"} | ({"duckdb.py"} & knowing)
+    assert knowing == {"functions.py", "json_functions.py", "postgresql_json.py"} | ({"duckdb.py"} & knowing)
 
 
 def test_the_library_knows_no_orchestrator() -> None:

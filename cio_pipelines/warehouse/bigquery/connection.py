@@ -22,12 +22,13 @@ from uuid import uuid4
 import pyarrow as pa
 import pyarrow.parquet as pq
 import sqlalchemy as sa
-from google.api_core.exceptions import Forbidden, GoogleAPICallError, PermissionDenied
+from google.api_core.exceptions import BadRequest, Forbidden, GoogleAPICallError, NotFound, PermissionDenied
 from google.auth.exceptions import GoogleAuthError
 from google.cloud import bigquery
 from sqlalchemy import event
 
 from cio_pipelines.warehouse.bigquery.errors import translate_errors
+from cio_pipelines.warehouse.bigquery.lines import as_lines, refused
 from cio_pipelines.warehouse.bigquery.rows import is_temporary, schema_of, typed
 from cio_pipelines.warehouse.bigquery.statements import Captured, script
 from cio_pipelines.warehouse.errors import WarehouseError
@@ -130,31 +131,25 @@ class BigQueryConnection(SqlConnection):
             config.source_format = bigquery.SourceFormat.PARQUET
             self._end(self._client.load_table_from_file(file, destination, rewind=True, job_config=config))
 
-    def load_uris(self, table: sa.Table, uris: Sequence[str], config: bigquery.LoadJobConfig) -> int:
-        """Load objects of Cloud Storage by one load job, all or none of them.
-
-        Args:
-            table: where their rows are added; its columns are those of the rows.
-            uris: at most 10,000 `gs://` addresses.
-            config: how the objects are read; schema, dispositions and labels are set here.
-
-        Returns:
-            How many rows there were.
-        """
-        with self._into(table, [column.name for column in table.columns], config) as (destination, _):
+    def load_lines(self, table: sa.Table, uris: Sequence[str]) -> int:
+        with self._into(table, [column.name for column in table.columns]) as (destination, config):
+            as_lines(config)
             job = self._client.load_table_from_uri(list(uris), destination, job_config=config)
-            self._end(job)
+            try:
+                self._end(job)
+            except (BadRequest, NotFound) as error:
+                raise refused(self._warehouse.name, error) from None
             return int(job.output_rows or 0)
 
     @contextmanager
     def _into(
-        self, table: sa.Table, names: Sequence[str], config: bigquery.LoadJobConfig | None = None
+        self, table: sa.Table, names: Sequence[str]
     ) -> Generator[tuple[bigquery.TableReference, bigquery.LoadJobConfig]]:
         """Where a load job puts rows of `names`: the table, or one on the way when that must be.
 
         Load jobs are no part of a transaction and do not see temporary tables.
         """
-        config = config or bigquery.LoadJobConfig()
+        config = bigquery.LoadJobConfig()
         config.labels = self._warehouse.labels
         config.write_disposition = bigquery.WriteDisposition.WRITE_APPEND
         config.create_disposition = bigquery.CreateDisposition.CREATE_NEVER

@@ -16,6 +16,8 @@ from google.cloud import bigquery
 # SQLAlchemy's dialect of BigQuery writes `%(name:TYPE)s`, and `%%` for a percent sign
 _PLACEHOLDER = re.compile(r"%%|%\((\w+):([^()]*)(?:\([^()]*\))?\)s")
 
+Parameter = bigquery.ScalarQueryParameter | bigquery.ArrayQueryParameter
+
 _SCRIPT = "BEGIN TRANSACTION;\n{statements}\nCOMMIT TRANSACTION;"
 
 # in a session a transaction outlives the script that fails
@@ -34,7 +36,7 @@ class Captured:
     text: str
     values: Mapping[str, Any]
 
-    def query(self, prefix: str = "") -> tuple[str, list[bigquery.ScalarQueryParameter]]:
+    def query(self, prefix: str = "") -> tuple[str, list[Parameter]]:
         """The statement with `@name` for its values, and these; `prefix` begins every name."""
         types: dict[str, str] = {}
 
@@ -45,19 +47,19 @@ class Captured:
             return f"@{prefix}{found[1]}"
 
         text = _PLACEHOLDER.sub(named, self.text)
-        bound = [
-            bigquery.ScalarQueryParameter(f"{prefix}{name}", kind, self.values[name])
-            for name, kind in types.items()
-        ]
-        return text, bound
+        return text, [_bound(f"{prefix}{name}", kind, self.values[name]) for name, kind in types.items()]
 
 
-def script(
-    statements: Sequence[Captured], *, in_session: bool
-) -> tuple[str, list[bigquery.ScalarQueryParameter]]:
+def _bound(name: str, kind: str, value: Any) -> Parameter:
+    if isinstance(value, list | tuple):
+        return bigquery.ArrayQueryParameter(name, kind, list(value))
+    return bigquery.ScalarQueryParameter(name, kind, value)
+
+
+def script(statements: Sequence[Captured], *, in_session: bool) -> tuple[str, list[Parameter]]:
     """Statements as one transaction, which BigQuery rolls back as a whole when one of them fails."""
     texts: list[str] = []
-    bound: list[bigquery.ScalarQueryParameter] = []
+    bound: list[Parameter] = []
     for number, statement in enumerate(statements):
         text, values = statement.query(f"s{number}_")
         texts.append(f"{text.strip()};")
