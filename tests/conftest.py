@@ -11,6 +11,7 @@ import pytest
 from cio_pipelines.sandbox import SandboxOptions, SandboxServer
 from tests import emulators
 from tests.emulators import Emulator
+from tests.postgres import Postgres, postgres
 
 _NAMES_SOMETHING_REAL = (
     *("WAREHOUSE_", "CUSTOMERIO_", "LANDING_", "QUEUE_", "DAGSTER_", "DBT_", "CIO_DBT_"),
@@ -56,6 +57,19 @@ def dbt_emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]
         pytest.skip(reason)
     with emulators.bqemulator(tmp_path_factory.mktemp("buckets")) as emulator:
         yield emulator
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Postgres]:
+    """A PostgreSQL server, one for all tests of a worker."""
+    with postgres() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_url(postgres_server: Postgres) -> str:
+    """The `WAREHOUSE_URL` of an empty database in it."""
+    return postgres_server.new_database()
 
 
 @pytest.fixture(scope="session")

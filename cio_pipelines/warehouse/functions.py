@@ -15,6 +15,16 @@ from sqlalchemy.exc import CompileError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
+from cio_pipelines.warehouse.postgresql_json import readable
+
+
+def evaluated_once(rows: sa.Select[Any]) -> sa.Select[Any]:
+    """A query, to be selected from, whose columns are computed once a row.
+
+    PostgreSQL would write them into each place that names them, and compute them there.
+    """
+    return rows.suffix_with("OFFSET 0", dialect="postgresql")
+
 
 class Dialected(FunctionElement[Any]):
     """A function with one template per dialect; `{0}`, `{1}` are arguments, `{all}` all of them."""
@@ -42,6 +52,22 @@ class json_text(Dialected):
     templates: ClassVar[dict[str, str]] = {
         "duckdb": "CAST(to_json({0}) AS VARCHAR)",
         "bigquery": "TO_JSON_STRING({0})",
+        "postgresql": "CAST(to_json({0}) AS VARCHAR)",
+    }
+
+
+class json_document_text(Dialected):
+    """The JSON text of a column that holds JSON itself."""
+
+    type = sa.String()
+    templates: ClassVar[dict[str, str]] = {
+        "duckdb": "CAST(to_json({0}) AS VARCHAR)",
+        "bigquery": "TO_JSON_STRING({0})",
+        # as `jsonb`, whose text depends on what the JSON says alone; what it cannot hold stays as it is
+        "postgresql": (
+            "CASE WHEN pg_input_is_valid(CAST({0} AS VARCHAR), 'jsonb') "
+            "THEN CAST(CAST({0} AS JSONB) AS VARCHAR) ELSE CAST({0} AS VARCHAR) END"
+        ),
     }
 
 
@@ -52,6 +78,7 @@ class decimal_text(Dialected):
     templates: ClassVar[dict[str, str]] = {
         "duckdb": "rtrim(rtrim(CAST({0} AS VARCHAR), '0'), '.')",
         "bigquery": "CAST({0} AS STRING)",
+        "postgresql": "CAST(trim_scale({0}) AS VARCHAR)",
     }
 
 
@@ -65,6 +92,7 @@ class wide_decimal_text(Dialected):
     templates: ClassVar[dict[str, str]] = {
         "duckdb": ("rtrim(rtrim(coalesce(CAST(TRY_{1} AS VARCHAR), CAST({0} AS VARCHAR)), '0'), '.')"),
         "bigquery": "CAST({0} AS STRING)",
+        "postgresql": "CAST(trim_scale({0}) AS VARCHAR)",
     }
 
 
@@ -75,6 +103,7 @@ class fraction_text(Dialected):
     templates: ClassVar[dict[str, str]] = {
         "duckdb": (r"rtrim(rtrim(regexp_replace(CAST({0} AS VARCHAR), '^(-?)\.', '\10.'), '0'), '.')"),
         "bigquery": "CAST({0} AS STRING)",
+        "postgresql": "CAST(trim_scale({0}) AS VARCHAR)",
     }
 
 
@@ -85,6 +114,7 @@ class unix_seconds(Dialected):
     templates: ClassVar[dict[str, str]] = {
         "duckdb": "(epoch_us(date_trunc('second', {0})) // 1000000)",
         "bigquery": "UNIX_SECONDS(CAST({0} AS TIMESTAMP))",
+        "postgresql": "CASE WHEN isfinite({0}) THEN CAST(floor(extract(epoch FROM {0})) AS BIGINT) END",
     }
 
 
@@ -95,6 +125,7 @@ class unix_seconds_of_date(Dialected):
     templates: ClassVar[dict[str, str]] = {
         "duckdb": "CAST(epoch({0}) AS BIGINT)",
         "bigquery": "(UNIX_DATE({0}) * 86400)",
+        "postgresql": "CASE WHEN isfinite({0}) THEN ({0} - DATE '1970-01-01') * CAST(86400 AS BIGINT) END",
     }
 
 
@@ -105,6 +136,7 @@ class utc_timestamp(Dialected):
     templates: ClassVar[dict[str, str]] = {
         "duckdb": "make_timestamp(epoch_us({0}))",
         "bigquery": "CAST({0} AS TIMESTAMP)",
+        "postgresql": "CAST({0} AS TIMESTAMP)",
     }
 
 
@@ -115,6 +147,7 @@ class join_text(Dialected):
     templates: ClassVar[dict[str, str]] = {
         "duckdb": "concat_ws(',', {all})",
         "bigquery": "ARRAY_TO_STRING([{all}], ',')",
+        "postgresql": "array_to_string(ARRAY[{all}], ',')",
     }
 
 
@@ -122,14 +155,22 @@ class hash_text(Dialected):
     """MD5 of a text's UTF-8 bytes as 32 lower-case hex digits."""
 
     type = sa.String()
-    templates: ClassVar[dict[str, str]] = {"duckdb": "md5({0})", "bigquery": "TO_HEX(MD5({0}))"}
+    templates: ClassVar[dict[str, str]] = {
+        "duckdb": "md5({0})",
+        "bigquery": "TO_HEX(MD5({0}))",
+        "postgresql": "md5({0})",
+    }
 
 
 class byte_length(Dialected):
     """Bytes of a text in UTF-8."""
 
     type = sa.BigInteger()
-    templates: ClassVar[dict[str, str]] = {"duckdb": "strlen({0})", "bigquery": "BYTE_LENGTH({0})"}
+    templates: ClassVar[dict[str, str]] = {
+        "duckdb": "strlen({0})",
+        "bigquery": "BYTE_LENGTH({0})",
+        "postgresql": "octet_length({0})",
+    }
 
 
 class is_not_finite(Dialected):
@@ -139,6 +180,18 @@ class is_not_finite(Dialected):
     templates: ClassVar[dict[str, str]] = {
         "duckdb": "(NOT isfinite({0}))",
         "bigquery": "(IS_NAN({0}) OR IS_INF({0}))",
+        "postgresql": "({0} IN ('NaN', 'Infinity', '-Infinity'))",
+    }
+
+
+class is_no_decimal(Dialected):
+    """Whether a decimal is NaN or infinite, which those of some engines can be."""
+
+    type = sa.Boolean()
+    templates: ClassVar[dict[str, str]] = {
+        "duckdb": "({0} IS NULL AND FALSE)",
+        "bigquery": "({0} IS NULL AND FALSE)",
+        "postgresql": "({0} IN ('NaN', 'Infinity', '-Infinity'))",
     }
 
 
@@ -146,7 +199,11 @@ class is_infinite_time(Dialected):
     """Whether a date or timestamp is one of the infinities that some engines have."""
 
     type = sa.Boolean()
-    templates: ClassVar[dict[str, str]] = {"duckdb": "isinf({0})", "bigquery": "({0} IS NULL AND FALSE)"}
+    templates: ClassVar[dict[str, str]] = {
+        "duckdb": "isinf({0})",
+        "bigquery": "({0} IS NULL AND FALSE)",
+        "postgresql": "(NOT isfinite({0}))",
+    }
 
 
 _JSON_STRING = r'"(?:[^"\\]|\\.)*"'
@@ -160,6 +217,7 @@ class is_broken_json(Dialected):
         # json_valid() lets them pass. Outside its strings, nothing else in a JSON text has these letters.
         "duckdb": ("regexp_matches(regexp_replace({0}, '" + _JSON_STRING + "', '', 'g'), '(?i)nan|inf')"),
         "bigquery": "(SAFE.PARSE_JSON({0}) IS NULL)",
+        "postgresql": "({0} IS NULL AND FALSE)",
     }
 
 
@@ -177,6 +235,11 @@ class removed_keys(Dialected):
             "ARRAY_TO_STRING(ARRAY(SELECT CONCAT(TO_JSON_STRING(k), ':null') "
             "FROM UNNEST(JSON_KEYS(PARSE_JSON({0}), 1)) AS k "
             "WHERE k NOT IN UNNEST(JSON_KEYS(PARSE_JSON({1}), 1))), ',')"
+        ),
+        "postgresql": (
+            "(SELECT coalesce(string_agg(to_json(k) || ':null', ',' ORDER BY n), '') "  # noqa: S608
+            f"FROM json_object_keys({readable('{0}')}) WITH ORDINALITY AS before (k, n) "
+            f"WHERE k NOT IN (SELECT json_object_keys({readable('{1}')})))"
         ),
     }
 
@@ -231,6 +294,9 @@ class integer_of_text(Dialected):
         # its cast alone would round a fraction
         "duckdb": "CASE WHEN NOT regexp_matches({0}, '[.eE]') THEN TRY_CAST({0} AS BIGINT) END",
         "bigquery": "SAFE_CAST({0} AS INT64)",
+        "postgresql": (
+            "CASE WHEN {0} ~ '^-?[0-9]+$' AND pg_input_is_valid({0}, 'bigint') THEN CAST({0} AS BIGINT) END"
+        ),
     }
 
 
@@ -241,6 +307,11 @@ class timestamp_of_text(Dialected):
     templates: ClassVar[dict[str, str]] = {
         "duckdb": "TRY_CAST({0} AS TIMESTAMP)",
         "bigquery": "SAFE_CAST({0} AS TIMESTAMP)",
+        "postgresql": (
+            # its casts take `now`, `infinity` and more
+            "CASE WHEN {0} ~ '^[0-9]+-[0-9]' AND pg_input_is_valid({0}, 'timestamptz') "
+            "THEN CAST(CAST({0} AS TIMESTAMPTZ) AS TIMESTAMP) END"
+        ),
     }
 
 
@@ -251,6 +322,7 @@ class timestamp_of_seconds(Dialected):
     templates: ClassVar[dict[str, str]] = {
         "duckdb": "make_timestamp({0} * 1000000)",
         "bigquery": "TIMESTAMP_SECONDS({0})",
+        "postgresql": "CAST(to_timestamp({0}) AS TIMESTAMP)",
     }
 
 
@@ -261,4 +333,5 @@ class number_of_text(Dialected):
     templates: ClassVar[dict[str, str]] = {
         "duckdb": "TRY_CAST({0} AS DOUBLE)",
         "bigquery": "SAFE_CAST({0} AS FLOAT64)",
+        "postgresql": "CASE WHEN pg_input_is_valid({0}, 'float8') THEN CAST({0} AS FLOAT8) END",
     }

@@ -9,6 +9,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
 from cio_pipelines.warehouse.functions import Dialected
+from cio_pipelines.warehouse.postgresql_json import is_valid, readable
 
 
 class is_json(Dialected):
@@ -18,6 +19,7 @@ class is_json(Dialected):
     templates: ClassVar[dict[str, str]] = {
         "duckdb": "json_valid({0})",
         "bigquery": "(SAFE.PARSE_JSON({0}, wide_number_mode => 'round') IS NOT NULL)",
+        "postgresql": f"({is_valid('{0}')})",
     }
 
 
@@ -28,6 +30,7 @@ class is_json_object(Dialected):
     templates: ClassVar[dict[str, str]] = {
         "duckdb": "coalesce(TRY(json_type({0})) = 'OBJECT', FALSE)",
         "bigquery": "IFNULL(JSON_TYPE(SAFE.PARSE_JSON({0}, wide_number_mode => 'round')) = 'object', FALSE)",
+        "postgresql": f"coalesce(json_typeof({readable('{0}')}) = 'object', FALSE)",
     }
 
 
@@ -62,6 +65,13 @@ def _json_texts_bigquery(element: json_texts, compiler: Any, **options: Any) -> 
     return f"[{values}]"
 
 
+@compiles(json_texts, "postgresql")
+def _json_texts_postgresql(element: json_texts, compiler: Any, **options: Any) -> str:
+    text = compiler.process(element.clauses, **options)
+    values = ", ".join(f"parsed.j #>> '{{{path.replace('.', ',')}}}'" for path in element.paths)
+    return f"(SELECT ARRAY[{values}] FROM (SELECT {readable(text)} AS j OFFSET 0) AS parsed)"  # noqa: S608
+
+
 class text_at(FunctionElement[Any]):
     """A member of an array of texts, by its position from 1."""
 
@@ -83,6 +93,11 @@ def _text_at_bigquery(element: text_at, compiler: Any, **options: Any) -> str:
     return f"{compiler.process(element.clauses, **options)}[ORDINAL({element.position})]"
 
 
+@compiles(text_at, "postgresql")
+def _text_at_postgresql(element: text_at, compiler: Any, **options: Any) -> str:
+    return f"({compiler.process(element.clauses, **options)})[{element.position}]"
+
+
 class json_members(FunctionElement[Any]):
     """Members of a JSON object as an array of JSON texts, read in one go; NULL for what is absent.
 
@@ -96,6 +111,7 @@ class json_members(FunctionElement[Any]):
 
     def __init__(self, text: sa.ColumnElement[Any], *names: str) -> None:
         super().__init__(text)
+        self.names = names
         quoted = (name.replace("\\", "\\\\").replace('"', '\\"') for name in names)
         self.paths = [f'$."{name}"' for name in quoted]
 
@@ -113,6 +129,14 @@ def _json_members_bigquery(element: json_members, compiler: Any, **options: Any)
     return f"[{', '.join(f'JSON_QUERY({text}, {path})' for path in paths)}]"
 
 
+@compiles(json_members, "postgresql")
+def _json_members_postgresql(element: json_members, compiler: Any, **options: Any) -> str:
+    text = compiler.process(element.clauses, **options)
+    names = (compiler.render_literal_value(name, sa.String()) for name in element.names)
+    values = ", ".join(f"CAST(parsed.j -> {name} AS TEXT)" for name in names)
+    return f"(SELECT ARRAY[{values}] FROM (SELECT {readable(text)} AS j OFFSET 0) AS parsed)"  # noqa: S608
+
+
 class text_of_json(Dialected):
     """What a JSON text says: a string without quotes and escapes, anything else as it is written."""
 
@@ -120,4 +144,5 @@ class text_of_json(Dialected):
     templates: ClassVar[dict[str, str]] = {
         "duckdb": "json_extract_string({0}, '$')",
         "bigquery": "COALESCE(JSON_VALUE({0}, '$'), {0})",
+        "postgresql": f"CASE WHEN left({{0}}, 1) = '\"' THEN {readable('{0}')} #>> '{{{{}}}}' ELSE {{0}} END",
     }

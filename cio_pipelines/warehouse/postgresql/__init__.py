@@ -1,0 +1,5 @@
+"""PostgreSQL behind the `Warehouse` protocol."""
+
+from cio_pipelines.warehouse.postgresql.warehouse import PostgreSQLWarehouse
+
+__all__ = ["PostgreSQLWarehouse"]
