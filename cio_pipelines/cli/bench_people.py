@@ -41,8 +41,8 @@ def people(
     """Measure a first sync, a 1% change and no change, on the embedded warehouse.
 
     The sandbox runs in discard mode on the same machine: it validates and counts. The two later syncs are
-    compared with a plain SQL diff of the same mart and snapshot. Needs about 1 GB of disk for a million
-    people, in the folder for temporary files.
+    compared with a plain SQL diff of the same mart and snapshot. Everything lies in the folder for temporary
+    files (TMPDIR) and takes up to 1 GB for each million people, most of it while syncing.
     """
     from cio_pipelines.demo import change, seed
     from cio_pipelines.sandbox import SandboxOptions, SandboxServer

@@ -104,6 +104,8 @@ def connect(database: Path) -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect(str(database))
     # not by `config`: DuckDB refuses a file that this process has open with another configuration
     connection.execute(f"set memory_limit = '{MEMORY_LIMIT}'")
+    # over standard output it would write among a command's own words
+    connection.execute("set enable_progress_bar = false")
     return connection
 
 
