@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 import dagster as dg
 
+from cio_pipelines.billing import Context, billed_warehouse, labels_of
 from cio_pipelines.customerio import CustomerIOError
 from cio_pipelines.exports.audit import ExportAudit
 from cio_pipelines.exports.load import ExportLoad
@@ -45,10 +46,10 @@ class PeopleSyncResource(dg.ConfigurableResource[None]):
         return load_settings()
 
     @contextmanager
-    def engine(self) -> Generator[PeopleSync]:
+    def engine(self, context: Context) -> Generator[PeopleSync]:
         """The engine; what it raises becomes a failure that says what to do and is not retried."""
-        with telling_failures():
-            yield self.settings.people_sync()
+        with telling_failures(), billed_warehouse(self.settings, context) as warehouse:
+            yield self.settings.people_sync(warehouse)
 
     @property
     def progress(self) -> Progress | None:
@@ -69,16 +70,16 @@ class WebhooksResource(dg.ConfigurableResource[None]):
         return self.settings.landing_zone()
 
     @contextmanager
-    def load(self) -> Generator[EventLoad]:
+    def load(self, context: Context) -> Generator[EventLoad]:
         """The load; what it raises becomes a failure that says what to do and is not retried."""
-        with telling_failures():
-            yield EventLoad(self.settings.warehouse(), self.zone())
+        with telling_failures(), billed_warehouse(self.settings, context) as warehouse:
+            yield EventLoad(warehouse, self.zone())
 
     @contextmanager
-    def audit(self) -> Generator[EventAudit]:
+    def audit(self, context: Context) -> Generator[EventAudit]:
         """Questions about what was loaded; what they raise becomes such a failure too."""
         with telling_failures():
-            yield EventAudit(self.settings.warehouse(), self.zone())
+            yield EventAudit(self.settings.warehouse(labels_of(context)), self.zone())
 
 
 class ExportsResource(dg.ConfigurableResource[None]):
@@ -94,18 +95,18 @@ class ExportsResource(dg.ConfigurableResource[None]):
         return self.settings.exports_zone()
 
     @contextmanager
-    def load(self) -> Generator[ExportLoad]:
+    def load(self, context: Context) -> Generator[ExportLoad]:
         """The load; what it raises becomes a failure that says what to do and is not retried."""
-        with telling_failures():
-            yield ExportLoad(self.settings.warehouse(), self.zone())
+        with telling_failures(), billed_warehouse(self.settings, context) as warehouse:
+            yield ExportLoad(warehouse, self.zone())
 
     @contextmanager
-    def audit(self) -> Generator[ExportAudit]:
+    def audit(self, context: Context) -> Generator[ExportAudit]:
         """Questions about what was loaded; what they raise becomes such a failure too."""
         with telling_failures():
-            yield ExportAudit(self.settings.warehouse(), self.zone())
+            yield ExportAudit(self.settings.warehouse(labels_of(context)), self.zone())
 
-    def witness(self) -> WitnessReport:
+    def witness(self, context: Context) -> WitnessReport:
         """What the exports say about the people sync; without a workspace to sync, that there is none."""
         with telling_failures():
             settings = self.settings
@@ -114,5 +115,8 @@ class ExportsResource(dg.ConfigurableResource[None]):
             except SettingsError as error:
                 return WitnessReport(unverified=f"No workspace is synced. {error}")
             return compare_with_export(
-                settings.warehouse(), workspace, PEOPLE.name, workspace_id=settings.customerio_workspace_id
+                settings.warehouse(labels_of(context)),
+                workspace,
+                PEOPLE.name,
+                workspace_id=settings.customerio_workspace_id,
             )

@@ -272,9 +272,9 @@ class Settings(BaseModel):
             ),
         )
 
-    def people_sync(self) -> PeopleSync:
+    def people_sync(self, warehouse: Warehouse | None = None) -> PeopleSync:
         """The people sync of this workspace. Raises SettingsError or WarehouseUnavailable."""
-        return PeopleSync(self.warehouse(), PEOPLE, self.sync_settings(), self.track_client)
+        return PeopleSync(warehouse or self.warehouse(), PEOPLE, self.sync_settings(), self.track_client)
 
     @property
     def first_partition(self) -> datetime:

@@ -7,16 +7,23 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+import sqlalchemy as sa
 import typer
 from rich.markup import escape
 
 from cio_pipelines.cli.console import out
 from cio_pipelines.customerio import CustomerIOError, NotFound, RetryPolicy, TransportError
+from cio_pipelines.exports.tables import prepare_exports
 from cio_pipelines.landing import LandingError
+from cio_pipelines.landing.manifest import metadata as loaded
 from cio_pipelines.settings import ROOT, Settings, SettingsError, load_settings
 from cio_pipelines.sync.errors import SyncError
 from cio_pipelines.sync.specs import PEOPLE
+from cio_pipelines.sync.state import metadata as state
+from cio_pipelines.sync.state import prepare_state
 from cio_pipelines.warehouse import WarehouseError
+from cio_pipelines.warehouse.altered import altered
+from cio_pipelines.webhooks.tables import prepare_webhooks
 
 State = Literal["ok", "warning", "failed"]
 _MARKS: dict[State, str] = {"ok": "[green]ok[/]", "warning": "[yellow]??[/]", "failed": "[red]no[/]"}
@@ -66,8 +73,9 @@ def _settings(settings: Settings) -> Finding:
 
 def _warehouse(settings: Settings) -> Finding:
     warehouse = settings.warehouse()
-    with warehouse.connect():
-        return Finding("warehouse", "ok", warehouse.name)
+    with warehouse.connect() as connection:
+        connection.scalar(sa.select(sa.literal(1)))
+    return Finding("warehouse", "ok", warehouse.name)
 
 
 def _source(settings: Settings) -> Finding:
@@ -97,6 +105,18 @@ def _mart(settings: Settings) -> Finding:
 
 
 def _state(settings: Settings) -> Finding:
+    warehouse = settings.warehouse()
+    with warehouse.session(), warehouse.connect() as connection:
+        for prepare in (prepare_state, prepare_webhooks, prepare_exports):
+            prepare(connection)
+    differing = altered(warehouse, [*state.sorted_tables, *loaded.sorted_tables])
+    if differing:
+        return Finding(
+            "sync state",
+            "failed",
+            f"altered by somebody else: {'; '.join(differing)}. Undo that with ALTER TABLE, or restore the "
+            "table from before.",
+        )
     letters = len(settings.people_sync().letters())
     told = "ready" if not letters else f"ready; dead letters: {letters} (`cio dead-letters list`)"
     return Finding("sync state", "ok", told)

@@ -55,6 +55,7 @@ def as_json(summary: RunSummary, total_seconds: float, **extra: Any) -> dict[str
         "operations": dict(summary.operations),
         "why": dict(summary.whys),
         "mapping_change": summary.mapping_change,
+        **({} if summary.estimated_bytes is None else {"estimated_bytes": summary.estimated_bytes}),
         "accepted": outcomes.accepted,
         "rejected": outcomes.rejected + outcomes.quarantined,
         "quarantined": outcomes.quarantined,
@@ -89,6 +90,11 @@ def as_text(summary: RunSummary, total_seconds: float) -> Group:
         ("planned", _told(outcomes.planned, summary.operations)),
         ("why", _told(None, summary.whys)),
         *([("mapping", summary.mapping_change)] if summary.mapping_change != "none" else []),
+        *(
+            []
+            if summary.estimated_bytes is None
+            else [("comparing reads", f"{summary.estimated_bytes / 1e9:,.3f} GB at most (estimated)")]
+        ),
         *([("accepted", f"{outcomes.accepted:,}")] if was_sent else []),
         ("rejected", f"{outcomes.rejected + outcomes.quarantined:,}"),
         *[

@@ -235,6 +235,7 @@ class PeopleSync:
             tombstoned=plan.tombstoned,
             left_alone=plan.left_alone,
             planned=plan.planned,
+            estimated_bytes=plan.estimated_bytes,
             mapping_change=str(plan.mapping_change),
             plan_seconds=plan.seconds,
         )

@@ -148,3 +148,4 @@ class RunSummary:
     bytes_sent: int
     seconds: Mapping[str, float] = field(default_factory=dict[str, float])
     ended_by: str | None = None
+    estimated_bytes: int | None = None

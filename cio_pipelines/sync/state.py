@@ -77,6 +77,7 @@ sync_runs = sa.Table(
     sa.Column("tombstoned", sa.BigInteger),
     sa.Column("left_alone", sa.BigInteger),
     sa.Column("planned", sa.BigInteger),
+    sa.Column("estimated_bytes", sa.BigInteger),
     sa.Column("requests", sa.BigInteger),
     sa.Column("attempts", sa.BigInteger),
     sa.Column("bytes_sent", sa.BigInteger),
@@ -183,7 +184,8 @@ sync_lease = lease_table("sync_lease", metadata, *_key())
 
 
 def _divide_by_day(connection: WarehouseConnection) -> None:
-    """Plans and ledgers get the day of their run."""
+    """Plans and ledgers get the day of their run; runs what their comparison was to read."""
+    connection.execute(AddColumn(sync_runs.c.estimated_bytes))
     for table in (sync_plan, sync_acks, sync_log):
         connection.execute(AddColumn(table.c.run_date))
         undated = table.c.run_date.is_(None)

@@ -27,6 +27,7 @@ def summarise(connection: WarehouseConnection, key: SyncKey, run_id: str) -> Run
         operations=tallies.operations,
         whys=tallies.whys,
         mapping_change=run.mapping_change or "none",
+        estimated_bytes=run.estimated_bytes,
         outcomes=ledger.outcomes(connection),
         refusals=ledger.refusals(connection),
         requests=run.requests or 0,

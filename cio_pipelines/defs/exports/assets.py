@@ -41,9 +41,9 @@ def storage_exports(
 ) -> Iterator[dg.MaterializeResult]:
     """Load the files that are new. What became of each is in `customerio.landed_files`."""
     chosen = [name for name, key in KEYS.items() if key in context.selected_asset_keys]
-    with exports.load() as load:
+    with exports.load(context) as load:
         report = load.run(chosen, context.run.run_id, only_new=not config.again)
-    with exports.audit() as audit:
+    with exports.audit(context) as audit:
         rows = audit.rows(chosen)
     report_failed_files(context, report.unsettled)
     for name in chosen:

@@ -26,15 +26,15 @@ def all_export_files_loaded(
     chosen = {
         name: spec.key for name, spec in _CHECKS.items() if spec.key in context.selected_asset_check_keys
     }
-    with exports.audit() as audit:
+    with exports.audit(context) as audit:
         found = audit.unloaded(chosen)
     for name, check in chosen.items():
         yield exports_metadata.all_files_loaded(found[name], check)
 
 
 @dg.asset_check(asset=KEYS["people"], additional_deps=[KEYS["attributes"]])
-def export_witness(exports: ExportsResource) -> dg.AssetCheckResult:
+def export_witness(context: dg.AssetCheckExecutionContext, exports: ExportsResource) -> dg.AssetCheckResult:
     """What Customer.io accepted of people is what it exports: nobody is missing, still there or different.
     People synced too lately for the export to know of it are counted apart.
     """
-    return exports_metadata.witness(exports.witness())
+    return exports_metadata.witness(exports.witness(context))

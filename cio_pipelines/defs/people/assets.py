@@ -51,7 +51,7 @@ def changed_users(
     """Rows of the mart whose `updated_at` lies in the run's days (or all of them), and whoever an earlier
     run left open. Fails when the mart is missing or its ids are null or repeated.
     """
-    with people_sync.engine() as engine:
+    with people_sync.engine(context) as engine:
         extraction = engine.extract(context.run.run_id, window_of(context, full=config.full))
     return dg.MaterializeResult(metadata=metadata.of_extraction(extraction))
 
@@ -96,7 +96,7 @@ def profile_diff(
         mapping=config.allow_mapping_change,
         suppressed=config.allow_suppressions,
     )
-    with people_sync.engine() as engine:
+    with people_sync.engine(context) as engine:
         plan = engine.plan(context.run.run_id, approvals, dry_run=config.dry_run)
         columns = metadata.of_columns(MART, engine.attributes())
     silent = dg.AssetCheckResult(
@@ -133,7 +133,7 @@ def identified_profiles(
     """Profiles as Customer.io accepted them: the plan sent in batches, each row's outcome in the ledger, and
     the snapshot moved for accepted rows only.
     """
-    with people_sync.engine() as engine:
+    with people_sync.engine(context) as engine:
         report = engine.push(context.run.run_id, people_sync.progress)
         columns = metadata.of_columns(MART, engine.attributes())
     return metadata.materialized(report, columns=columns)
@@ -163,7 +163,7 @@ def erased_profiles(
     cleared here too. People who are merely absent from the mart are left alone.
     """
     run_id = metadata.erasure_run(context.run.run_id)
-    with people_sync.engine() as engine:
+    with people_sync.engine(context) as engine:
         plan = engine.plan_erasure(run_id, Approvals(erased=config.allow_erasures))
         checks = [metadata.check_of(verdict) for verdict in plan.verdicts]
         if plan.blocked:

@@ -14,7 +14,7 @@ def completeness(
     """Every planned operation ended as exactly one of accepted, rejected, quarantined and due, by the ledger
     in the warehouse, and whoever was not accepted is remembered for the next run.
     """
-    with people_sync.engine() as engine:
+    with people_sync.engine(context) as engine:
         return metadata.completeness(engine.outcomes(context.run.run_id))
 
 
@@ -23,7 +23,7 @@ def rejection_rate(
     context: dg.AssetCheckExecutionContext, people_sync: PeopleSyncResource
 ) -> dg.AssetCheckResult:
     """Customer.io refused no more than the set share (CIO_MAX_REJECTED_SHARE) of what it was sent."""
-    with people_sync.engine() as engine:
+    with people_sync.engine(context) as engine:
         outcomes = engine.outcomes(context.run.run_id)
     return metadata.rejection_rate(outcomes, people_sync.settings.cio_max_rejected_share)
 
@@ -33,5 +33,5 @@ def erasure_completeness(
     context: dg.AssetCheckExecutionContext, people_sync: PeopleSyncResource
 ) -> dg.AssetCheckResult:
     """Every planned erasure has exactly one outcome, by the ledger in the warehouse."""
-    with people_sync.engine() as engine:
+    with people_sync.engine(context) as engine:
         return metadata.completeness(engine.outcomes(metadata.erasure_run(context.run.run_id)))

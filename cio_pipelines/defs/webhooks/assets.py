@@ -37,9 +37,9 @@ def webhook_events(
     receiver left in the landing zone; partitions are UTC days of receipt. Lines that are no event are in
     `customerio.webhook_quarantine`, what became of each object is in `customerio.landed_files`.
     """
-    with webhooks.load() as load:
+    with webhooks.load(context) as load:
         report = load.run(days_of(context), context.run.run_id, only_new=config.only_new)
-    with webhooks.audit() as audit:
+    with webhooks.audit(context) as audit:
         rows = audit.events()
     report_failed_files(context, report.unsettled)
     for day, counts in webhooks_metadata.by_partition(report).items():
