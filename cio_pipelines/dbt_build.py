@@ -34,6 +34,19 @@ BUILD = ["build", "--exclude-resource-type", "unit_test"]
 _MAY_QUOTE_A_VALUE = re.compile(
     r"\b(?!Catalog|Binder|Parser|IO|Runtime|Compilation|Database|Parsing)(\w+(?: \w+)?) Error: .*", re.DOTALL
 )
+# PostgreSQL and BigQuery do not say of what kind an error is: of these the first line quotes no value
+_DATABASE_ERROR = re.compile(r"(Database Error(?: in [^\n]*)?\n\s*)(.+)", re.DOTALL)
+_QUOTES_NO_VALUE = re.compile(
+    # names, rights and connections
+    r"[^'\n]* does not exist|permission denied|must be owner|connection to server|FATAL:|Not found: "
+    r"|Access Denied: |Unrecognized name: |Name \w+ not found inside|syntax error|No matching signature"
+    # limits
+    r"|deadlock detected|canceling statement|out of memory|could not (?:extend|write)|Quota exceeded"
+    r"|Exceeded rate limits|Resources exceeded|Query exceeded limit|Too many partitions"
+    # constraints; PostgreSQL quotes the row below
+    r"|null value in column|duplicate key value violates|Required field|UPDATE/MERGE must match",
+    re.IGNORECASE,
+)
 _COLUMN = re.compile(r"source column (\w+)|constraint failed: ([\w.]+)")
 
 
@@ -74,7 +87,17 @@ def without_values(message: str) -> str:
         where = f" in column {column.group(1) or column.group(2)}" if column else ""
         return f"{found.group(1)} Error{where} (its text is not shown: it may quote a person's data)"
 
-    return _MAY_QUOTE_A_VALUE.sub(cut, message)
+    return _MAY_QUOTE_A_VALUE.sub(cut, _DATABASE_ERROR.sub(_first_line, message))
+
+
+def _first_line(found: re.Match[str]) -> str:
+    """What a database says, when it is known to quote no value; DuckDB's errors have kinds and are left."""
+    first = found.group(2).splitlines()[0].rstrip()
+    if _MAY_QUOTE_A_VALUE.match(first) or re.match(r"\w+(?: \w+)? Error: ", first):
+        return found.group()
+    if not _QUOTES_NO_VALUE.match(first):
+        first = "The database's message is not shown: it may quote a person's data"
+    return found.group(1) + first
 
 
 def _sources_of(selected: AbstractSet[dg.AssetKey], manifest: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -57,7 +57,8 @@ def table_metadata(
         models: their unique ids.
 
     Returns:
-        By unique id, metadata for a materialisation.
+        By unique id, metadata for a materialisation. Rows of views are not counted on BigQuery, which knows
+        how many a table has, and bills for a view what it reads.
 
     Raises:
         WarehouseError: the warehouse cannot be read.
@@ -69,7 +70,7 @@ def table_metadata(
         counts = _row_counts(warehouse, list(nodes.values()))
         return {
             unique_id: {
-                "dagster/row_count": count,
+                **({} if count is None else {"dagster/row_count": count}),
                 "dagster/table_name": f"{node['database']}.{node['schema']}.{node['alias']}",
                 "dagster/storage_kind": manifest["metadata"]["adapter_type"],
                 "dagster/column_schema": _schema(warehouse, node),
@@ -103,16 +104,19 @@ def column_lineage(manifest: Mapping[str, Any], unique_id: str) -> dg.TableColum
     return dg.TableColumnLineage(deps)
 
 
-def _row_counts(warehouse: Warehouse, nodes: Sequence[Mapping[str, Any]]) -> list[int]:
+def _row_counts(warehouse: Warehouse, nodes: Sequence[Mapping[str, Any]]) -> list[int | None]:
+    is_billed = warehouse.dialect.name == "bigquery"
     counts = [
-        sa.select(sa.func.count())
+        sa.null().label(f"rows_{number}")
+        if is_billed and node["config"]["materialized"] == "view"
+        else sa.select(sa.func.count())
         .select_from(sa.table(node["alias"], schema=node["schema"]))
         .scalar_subquery()
         .label(f"rows_{number}")
         for number, node in enumerate(nodes)
     ]
     with warehouse.connect() as connection:
-        return [int(count) for count in connection.rows(sa.select(*counts))[0]]
+        return [None if count is None else int(count) for count in connection.rows(sa.select(*counts))[0]]
 
 
 def _schema(warehouse: Warehouse, node: Mapping[str, Any]) -> dg.TableSchema:

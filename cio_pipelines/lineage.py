@@ -54,7 +54,7 @@ def column_lineage(
     Args:
         manifest: dbt's `manifest.json`, by a command that compiles (`build`, `run`, `compile`; not `parse`).
         model_unique_id: such as `model.cio_pipelines.customerio_people`, or a snapshot's.
-        dialect: sqlglot's name of the warehouse's SQL (`duckdb`, `bigquery`).
+        dialect: sqlglot's name of the warehouse's SQL (`duckdb`, `postgres`, `bigquery`).
 
     Raises:
         LineageError: the model is unknown, not compiled, or its SQL cannot be read.

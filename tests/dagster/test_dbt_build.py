@@ -257,6 +257,40 @@ def test_only_errors_about_names_are_shown_in_full(message: str, shown: str) -> 
     assert ("ada" in told) == ("does not" in message)
 
 
+@pytest.mark.parametrize(
+    ("message", "shown"),
+    [
+        ("column source.plan does not exist\n  LINE 9: source.plan", "column source.plan does not exist"),
+        ('relation "app.users" does not exist', 'relation "app.users" does not exist'),
+        ("permission denied for schema app", "permission denied for schema app"),
+        (
+            'null value in column "person_id" of relation "x" violates not-null constraint\n'
+            "  DETAIL:  Failing row contains (null, ada).",
+            'null value in column "person_id" of relation "x" violates not-null constraint',
+        ),
+        ('duplicate key value violates unique constraint "x"\n  DETAIL:  Key (id)=(ada)', 'constraint "x"'),
+        ('invalid input syntax for type boolean: "ada"\n  CONTEXT:  x', "is not shown"),
+        ('date/time field value out of range: "ada"', "is not shown"),
+        ("type \"boolean\" of 'ada' does not exist", "is not shown"),
+        ("Bad bool value: ada", "is not shown"),
+        ("Invalid timestamp: 'ada'", "is not shown"),
+        ("Unrecognized name: plan at [12:9]\n  compiled code at x", "Unrecognized name: plan at [12:9]"),
+        (
+            "Access Denied: Table p:app.users: User does not have permission",
+            "Access Denied: Table p:app.users",
+        ),
+        ("Query exceeded limit for bytes billed: 1. 2 or higher required.", "limit for bytes billed: 1."),
+        ("Not found: Table p:app.users was not found in location EU", "Not found: Table p:app.users"),
+    ],
+)
+def test_other_databases_are_quoted_where_they_quote_nobody(message: str, shown: str) -> None:
+    told = without_values(f"Database Error in model x (models/x.sql)\n  {message}")
+
+    assert told.startswith("Database Error in model x (models/x.sql)\n  ")
+    assert shown in told
+    assert "ada" not in told
+
+
 def test_a_locked_file_is_named_with_its_remedy(run_dbt: Run, tmp_path: Path) -> None:
     database = tmp_path / "warehouse.duckdb"
     seed(database, people=20, now=NOW)
