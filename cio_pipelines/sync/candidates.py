@@ -27,6 +27,7 @@ class Mart:
     spec: SyncSpec
     mapping: PeopleMapping
     updated_at_has_zone: bool
+    person_id_is_text: bool = False
     table: sa.Table = field(init=False)
 
     def __post_init__(self) -> None:
@@ -46,7 +47,9 @@ class Mart:
     @property
     def person_id(self) -> Column:
         """The id as text."""
-        return sa.cast(self.table.c[self.spec.person_id], sa.String)
+        column = self.table.c[self.spec.person_id]
+        # Only where it must be: an engine that keeps the mart sorted by it finds ids by the bare column.
+        return sa.type_coerce(column, sa.String) if self.person_id_is_text else sa.cast(column, sa.String)
 
     @property
     def updated_at(self) -> Column:

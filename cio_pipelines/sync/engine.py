@@ -86,7 +86,8 @@ class PeopleSync:
             raise SourceContractError(
                 f"{self._spec.relation}.{self._spec.updated_at} is no timestamp.", "Cast it in the mart."
             )
-        return Mart(self._spec, mapping, has_zone)
+        is_text = isinstance(columns[self._spec.person_id], sa.String)
+        return Mart(self._spec, mapping, has_zone, is_text)
 
     def extract(self, run_id: str, window: Window) -> Extraction:
         """Begin a run: note its window and count what it looks at.

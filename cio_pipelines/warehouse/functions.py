@@ -216,7 +216,7 @@ class is_broken_json(Dialected):
     templates: ClassVar[dict[str, str]] = {
         # json_valid() lets them pass. Outside its strings, nothing else in a JSON text has these letters.
         "duckdb": ("regexp_matches(regexp_replace({0}, '" + _JSON_STRING + "', '', 'g'), '(?i)nan|inf')"),
-        "bigquery": "(SAFE.PARSE_JSON({0}) IS NULL)",
+        "bigquery": "(SAFE.PARSE_JSON({0}, wide_number_mode => 'round') IS NULL)",
         "postgresql": "({0} IS NULL AND FALSE)",
     }
 
@@ -233,8 +233,8 @@ class removed_keys(Dialected):
         ),
         "bigquery": (
             "ARRAY_TO_STRING(ARRAY(SELECT CONCAT(TO_JSON_STRING(k), ':null') "
-            "FROM UNNEST(JSON_KEYS(PARSE_JSON({0}), 1)) AS k "
-            "WHERE k NOT IN UNNEST(JSON_KEYS(PARSE_JSON({1}), 1))), ',')"
+            "FROM UNNEST(JSON_KEYS(PARSE_JSON({0}, wide_number_mode => 'round'), 1)) AS k "
+            "WHERE k NOT IN UNNEST(JSON_KEYS(PARSE_JSON({1}, wide_number_mode => 'round'), 1))), ',')"
         ),
         "postgresql": (
             "(SELECT coalesce(string_agg(to_json(k) || ':null', ',' ORDER BY n), '') "  # noqa: S608

@@ -25,10 +25,10 @@ from cio_pipelines.dbt_build import without_values
 from cio_pipelines.lineage import trace_model
 from tests.dbt.conftest import Dbt, execute
 from tests.dbt.engines import BigQueryTarget, Built, PostgreSQLTarget, Row, Target, comparable, run_dbt
-from tests.pruning import read_whole
 from tests.dbt.story import Story
 from tests.emulators import Emulator
 from tests.postgres import Postgres
+from tests.pruning import read_whole
 
 BUILD = ("build", "--exclude-resource-type", "unit_test")
 MODELS = (

@@ -1,4 +1,4 @@
-"""A mart in a DuckDB file, a sandbox as Customer.io, and the people sync between them."""
+"""A sandbox as Customer.io, a mart in a DuckDB file or elsewhere, and the people sync between them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 import itertools
 import ssl
 from collections import Counter
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -56,74 +56,16 @@ class Ran:
         return self.report.outcomes
 
 
-@dataclass
-class Rig:
-    """One workspace. Each call opens the warehouse anew, as steps of a scheduler do."""
+class SyncRig:
+    """The people sync between the mart of some warehouse and a sandbox as Customer.io."""
 
-    path: Path
     sandbox: SandboxServer
-    defaults: dict[str, Any] = field(default_factory=dict)
-    _numbers: Iterable[int] = field(default_factory=lambda: itertools.count(1))
+    defaults: dict[str, Any]
+    _numbers: Iterator[int]
 
-    # the mart
-
-    def sql(self, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
-        """The rows of the last of some statements; `?` stand for the parameters, in order."""
-        with self._engine().connect() as connection:
-            connection.exec_driver_sql("set timezone = 'UTC'")
-            result = connection.exec_driver_sql(statement, tuple(parameters))
-            rows = [tuple(row) for row in result] if result.returns_rows else []
-            connection.commit()
-            return rows
-
-    @contextlib.contextmanager
-    def kept_open(self) -> Generator[None]:
-        """Keeps the file open in this process, so that opening it again costs next to nothing."""
-        with self.warehouse.session():
-            yield
-
-    def _engine(self) -> sa.Engine:
-        # A file can be open with one configuration only: this is the one of `warehouse`.
-        config = {"preserve_insertion_order": False, "memory_limit": "500MB", "threads": 2}
-        url = sa.URL.create("duckdb", database=str(self.path))
-        return sa.create_engine(url, poolclass=NullPool, connect_args={"config": config})
-
-    def make_mart(self, people: int = 0, statement: str = PEOPLE_TABLE) -> None:
-        """An empty mart, or one with `people` named p0, p1, ... last updated on 1 May 2026."""
-        self.sql(statement)
-        if people:
-            self.sql(
-                """insert into analytics.customerio_people
-                select 'p' || i, '2026-05-01', false, null, 'p' || i || '@example.com', 'Ann', 'free'
-                from range(?) as r(i)""",
-                people,
-            )
-
-    def change(self, person: str, assignment: str, *parameters: Any, touch: bool = True) -> None:
-        """Change a person's row; `touch` moves `updated_at` on by a minute."""
-        moved = ", updated_at = updated_at + interval 1 minute" if touch else ""
-        self.sql(
-            f"update analytics.customerio_people set {assignment}{moved} where person_id = ?",
-            *parameters,
-            person,
-        )
-
-    def state(self, query: str, *parameters: Any) -> list[tuple[Any, ...]]:
-        """Rows of a query in which table names need no schema."""
-        return self.sql(f"set schema = 'customerio_sync'; {query}", *parameters)
-
-    def age(self, days: int, run_id: str | None = None) -> None:
-        """Make a run, or all, that many days older."""
-        which = "" if run_id is None else f" where run_id = '{run_id}'"
-        self.state(f"update sync_runs set extracted_at = extracted_at - interval {days} day{which}")
-        for table in ("sync_plan", "sync_acks", "sync_log"):
-            self.state(f"update {table} set run_date = run_date - {days}{which}")
-
-    # the sync
-
-    @cached_property
+    @property
     def warehouse(self) -> Warehouse:
-        return open_warehouse(f"duckdb:///{self.path}", memory_limit="500MB", threads=2)
+        raise NotImplementedError
 
     def client(self, **settings: Any) -> TrackClient:
         defaults: dict[str, Any] = {
@@ -148,7 +90,7 @@ class Rig:
         )
 
     def new_id(self) -> str:
-        return f"run-{next(iter(self._numbers))}"
+        return f"run-{next(self._numbers)}"
 
     def run(
         self,
@@ -217,3 +159,71 @@ class Rig:
             yield
         finally:
             self.sandbox.set_faults([])
+
+
+@dataclass
+class Rig(SyncRig):
+    """One workspace. Each call opens the warehouse anew, as steps of a scheduler do."""
+
+    path: Path
+    sandbox: SandboxServer
+    defaults: dict[str, Any] = field(default_factory=dict)
+    _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+
+    # the mart
+
+    def sql(self, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
+        """The rows of the last of some statements; `?` stand for the parameters, in order."""
+        with self._engine().connect() as connection:
+            connection.exec_driver_sql("set timezone = 'UTC'")
+            result = connection.exec_driver_sql(statement, tuple(parameters))
+            rows = [tuple(row) for row in result] if result.returns_rows else []
+            connection.commit()
+            return rows
+
+    @contextlib.contextmanager
+    def kept_open(self) -> Generator[None]:
+        """Keeps the file open in this process, so that opening it again costs next to nothing."""
+        with self.warehouse.session():
+            yield
+
+    def _engine(self) -> sa.Engine:
+        # A file can be open with one configuration only: this is the one of `warehouse`.
+        config = {"preserve_insertion_order": False, "memory_limit": "500MB", "threads": 2}
+        url = sa.URL.create("duckdb", database=str(self.path))
+        return sa.create_engine(url, poolclass=NullPool, connect_args={"config": config})
+
+    def make_mart(self, people: int = 0, statement: str = PEOPLE_TABLE) -> None:
+        """An empty mart, or one with `people` named p0, p1, ... last updated on 1 May 2026."""
+        self.sql(statement)
+        if people:
+            self.sql(
+                """insert into analytics.customerio_people
+                select 'p' || i, '2026-05-01', false, null, 'p' || i || '@example.com', 'Ann', 'free'
+                from range(?) as r(i)""",
+                people,
+            )
+
+    def change(self, person: str, assignment: str, *parameters: Any, touch: bool = True) -> None:
+        """Change a person's row; `touch` moves `updated_at` on by a minute."""
+        moved = ", updated_at = updated_at + interval 1 minute" if touch else ""
+        self.sql(
+            f"update analytics.customerio_people set {assignment}{moved} where person_id = ?",
+            *parameters,
+            person,
+        )
+
+    def state(self, query: str, *parameters: Any) -> list[tuple[Any, ...]]:
+        """Rows of a query in which table names need no schema."""
+        return self.sql(f"set schema = 'customerio_sync'; {query}", *parameters)
+
+    def age(self, days: int, run_id: str | None = None) -> None:
+        """Make a run, or all, that many days older."""
+        which = "" if run_id is None else f" where run_id = '{run_id}'"
+        self.state(f"update sync_runs set extracted_at = extracted_at - interval {days} day{which}")
+        for table in ("sync_plan", "sync_acks", "sync_log"):
+            self.state(f"update {table} set run_date = run_date - {days}{which}")
+
+    @cached_property
+    def warehouse(self) -> Warehouse:
+        return open_warehouse(f"duckdb:///{self.path}", memory_limit="500MB", threads=2)

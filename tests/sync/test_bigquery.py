@@ -6,6 +6,7 @@ Recorded from real runs on DuckDB through the `Warehouse` protocol; nothing here
 from __future__ import annotations
 
 import re
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,15 @@ from sqlalchemy.exc import CompileError
 import cio_pipelines
 from cio_pipelines.sync.candidates import Mart
 from cio_pipelines.sync.engine import PeopleSync
+from cio_pipelines.sync.key import RunKey, SyncKey
 from cio_pipelines.sync.mapping import read_mapping
 from cio_pipelines.sync.specs import PEOPLE
+from cio_pipelines.sync.state import sync_acks
 from cio_pipelines.sync.windows import FULL, Window
 from cio_pipelines.warehouse import functions as fn
 from tests.bigquery import RecordingConnection, bigquery, check
+from tests.golden import assert_golden
+from tests.pruning import read_whole
 
 from .passing import PassingWarehouse
 from .rig import YEARS_AGO, Rig
@@ -84,6 +89,66 @@ def test_every_statement_of_the_sync_is_good_bigquery(recorded: list[str]) -> No
         check(text)
 
 
+PARTITIONED = {
+    "analytics.customerio_people": "updated_at",
+    "customerio_sync.sync_plan": "run_date",
+    "customerio_sync.sync_acks": "run_date",
+    "customerio_sync.sync_log": "run_date",
+}
+
+
+@pytest.fixture
+def scheduled(rig: Rig) -> list[str]:
+    """All distinct statements of three runs of a schedule, in two of which somebody is left open."""
+    rig.sql(MART.replace("now()::timestamptz as updated_at", "now()::timestamp as updated_at"))
+    statements: list[Any] = []
+    warehouse = PassingWarehouse(rig.warehouse, lambda inner: RecordingConnection(inner, statements))
+    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    window = Window(today, today + timedelta(days=1))
+    rig.run()  # makes the tables
+    with rig.faults({"kind": "reject", "ids": ["p1"]}):
+        for change in ("number = 7", "opted_out = true", "opted_out = false"):
+            rig.sql(f"update analytics.customerio_people set {change} where person_id <> 'p3'")
+            engine = rig.engine(warehouse=warehouse, retention_days=0)
+            run_id = rig.new_id()
+            engine.extract(run_id, window)
+            engine.plan(run_id)
+            assert engine.push(run_id).outcomes.complete
+    return sorted({bigquery(statement) for statement in statements})
+
+
+GOLDEN = Path(__file__).with_name("golden")
+
+
+def test_plan_and_merge_are_these(scheduled: list[str]) -> None:
+    plans = [text for text in scheduled if text.startswith("INSERT INTO `customerio_sync`.`sync_plan`")]
+    plan = min((text for text in plans if "`mart`" in text), key=len)  # nobody was left open
+    [merge] = [text for text in scheduled if text.startswith("MERGE")]
+    assert_golden(GOLDEN / "plan.sql", plan)
+    assert_golden(GOLDEN / "merge.sql", merge)
+
+
+def test_a_scheduled_run_reads_only_the_partitions_that_it_is_about(scheduled: list[str]) -> None:
+    whole = {text: read for text in scheduled if (read := read_whole(text, PARTITIONED))}
+    mart = {"analytics.customerio_people"}
+    # Whether two people share an e-mail can only be seen by looking at everybody's.
+    shared = [text for text, read in whole.items() if "lower(" in text and read == mart]
+    # Whoever was left open is looked up by the id, by which the mart is clustered.
+    named = [text for text, read in whole.items() if "`person_id` IN UNNEST" in text and read == mart]
+    assert len(shared) == 1
+    assert named
+    assert whole.keys() == {*shared, *named}, "\n\n".join(whole.keys() - {*shared, *named})
+    assert len(scheduled) > 40
+
+
+def test_a_statement_that_forgets_the_day_would_be_found() -> None:
+    key = SyncKey("w", "people")
+    without = sa.select(sync_acks.c.person_id).where(key.owns(sync_acks), sync_acks.c.run_id == "r")
+    assert read_whole(bigquery(without), PARTITIONED) == {"customerio_sync.sync_acks"}
+    run = RunKey(key, "r", date(2026, 11, 25))
+    assert not read_whole(bigquery(sa.select(sync_acks.c.person_id).where(run.owns(sync_acks))), PARTITIONED)
+
+
 def test_every_table_of_the_state_can_be_created_in_bigquery(recorded: list[str]) -> None:
     created = [text for text in recorded if text.strip().startswith("CREATE TABLE")]
     assert len(created) >= 8
@@ -91,7 +156,7 @@ def test_every_table_of_the_state_can_be_created_in_bigquery(recorded: list[str]
         assert not re.search(r"\b(VARCHAR|BIGINT|DOUBLE)\b", text), text
 
 
-GOLDEN = """
+CANDIDATES = """
 SELECT CAST(`customerio_people`.`person_id` AS STRING) AS `person_id`,
  CAST(`customerio_people`.`updated_at` AS TIMESTAMP) AS `updated_at`,
  coalesce(`customerio_people`.`opted_out`, false) AS `opted_out`,
@@ -131,7 +196,7 @@ def test_the_candidates_query_is_this_on_bigquery() -> None:
     def canonical(sql: str) -> str:
         return sqlglot.parse_one(sql, dialect="bigquery").sql(dialect="bigquery", pretty=True)
 
-    assert canonical(text) == canonical(GOLDEN)
+    assert canonical(text) == canonical(CANDIDATES)
 
 
 @pytest.mark.parametrize("function", fn.Dialected.__subclasses__(), ids=lambda function: function.__name__)
