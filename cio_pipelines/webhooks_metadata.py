@@ -22,6 +22,8 @@ def of_load(report: LoadReport, rows: int) -> metadata.Metadata:
         **landing_metadata.counts(total),
         **landing_metadata.failures(report.failed),
         "quarantined_by_reason": metadata.counts_table(report.quarantined, "reason"),
+        "loaded_by_the_warehouse": report.by_warehouse,
+        "read_one_by_one": metadata.counts_table(report.read_here, "reason"),
         "seconds": report.seconds,
         "events_per_second": total.rows / report.seconds if report.seconds else 0.0,
     }
@@ -76,13 +78,18 @@ def quarantined_share(counts: Counts, limit: float) -> dg.AssetCheckResult:
     )
 
 
-def recent_arrival(newest: datetime | None, now: datetime, limit: timedelta) -> dg.AssetCheckResult:
-    """Whether an event was received not longer than `limit` ago. A warning: silence may be the truth."""
+def recent_arrival(
+    newest: datetime | None, since: date, now: datetime, limit: timedelta
+) -> dg.AssetCheckResult:
+    """Whether an event was received not longer than `limit` ago. A warning: silence may be the truth.
+
+    `newest` is None when none was received since the day `since`.
+    """
     if newest is None:
         return dg.AssetCheckResult(
             passed=False,
             severity=dg.AssetCheckSeverity.WARN,
-            description="No event was ever received: see that Customer.io reports to our receiver.",
+            description=f"No event since {since} was received: see that Customer.io reports to our receiver.",
         )
     age = now - newest
     hours = age / timedelta(hours=1)

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 
 import sqlalchemy as sa
 
-from cio_pipelines.exports.files import list_exports
+from cio_pipelines.exports.files import list_exports, unloaded
 from cio_pipelines.exports.tables import OTHER, TABLES, prepare_exports
 from cio_pipelines.landing import LandingZone
-from cio_pipelines.landing.manifest import EXPORTS, FAILED, entries_of, loaded_paths
+from cio_pipelines.landing.manifest import EXPORTS, failed_entries, loaded_objects
 from cio_pipelines.landing.reports import Unloaded
 from cio_pipelines.warehouse import Warehouse
 
@@ -29,11 +29,11 @@ class ExportAudit:
         exports = list_exports(self._zone)
         with self._warehouse.session(), self._warehouse.connect() as connection:
             prepare_exports(connection)
-            loaded = loaded_paths(connection, EXPORTS)
-            failed = entries_of(connection, EXPORTS, status=FAILED)
+            loaded = loaded_objects(connection, EXPORTS)
+            failed = failed_entries(connection, EXPORTS)
         found: dict[str, Unloaded] = {}
         for name in TABLES if datasets is None else datasets:
-            left = [file.path for file in exports.files[name] if file.path not in loaded]
+            left = [file.path for file in unloaded(exports.files[name], loaded)]
             found[name] = Unloaded(
                 files=len(exports.files[name]),
                 unread=tuple(path for path in left if path not in failed),

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from cio_pipelines.exports.tables import DATASETS, OTHER, TABLES
 from cio_pipelines.landing import LandedObject, LandingZone
+from cio_pipelines.landing.manifest import Known
 
 _NAME = re.compile(
     r"(?P<table>[a-z][a-z0-9_]*?)_v(?P<version>\d{1,3})_(?P<workspace>\d{1,18})_(?P<number>\d{1,40})\.parquet"
@@ -47,6 +48,14 @@ class Exports:
 
     files: Mapping[str, tuple[ExportFile, ...]]
     foreign: tuple[str, ...]
+
+
+def unloaded(files: Iterable[ExportFile], loaded: Mapping[str, Known]) -> Iterator[ExportFile]:
+    """Files that were not loaded, or were written anew since: the newest rows win, whichever they are."""
+    for file in files:
+        known = loaded.get(file.path)
+        if known is None or known.is_other(file.item):
+            yield file
 
 
 def parsed(item: LandedObject) -> ExportFile | None:

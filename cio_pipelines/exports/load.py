@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 
 import sqlalchemy as sa
 
-from cio_pipelines.exports.files import ExportFile, list_exports
+from cio_pipelines.exports.files import ExportFile, list_exports, unloaded
 from cio_pipelines.exports.reading import read_rows
 from cio_pipelines.exports.reports import ExportReport
 from cio_pipelines.exports.tables import DATASETS, OTHER, TABLES, prepare_exports
@@ -32,17 +32,18 @@ from cio_pipelines.exports.upserts import (
     staged_other,
 )
 from cio_pipelines.landing import LandingError, LandingZone
+from cio_pipelines.landing.lease import LoadLease, loading
 from cio_pipelines.landing.manifest import (
     EXPORTS,
     FAILED,
     Entry,
-    entries_at,
-    entries_of,
+    Known,
     entry_of,
+    failed_entries,
     is_due,
-    loaded_paths,
-    record,
+    loaded_objects,
 )
+from cio_pipelines.landing.recording import record_staged, stage_entries, staged_entries
 from cio_pipelines.landing.reports import Counts, FailedFile
 from cio_pipelines.warehouse import Warehouse, WarehouseConnection
 
@@ -89,6 +90,7 @@ class ExportLoad:
         Raises:
             ValueError: there is no dataset of that name.
             LandingUnavailable: the zone cannot be listed. A file that cannot be read is in the report.
+            LoadInProgress: another run is loading exports.
             WarehouseError: the warehouse cannot be written; what was committed before stays.
             OSError: there is no room for the copy of a file in the folder for temporary files.
         """
@@ -100,15 +102,15 @@ class ExportLoad:
         files = list_exports(self._zone).files
         with self._warehouse.session(), self._warehouse.connect() as connection:
             prepare_exports(connection)
-            loaded = loaded_paths(connection, EXPORTS)
-            failed = entries_of(connection, EXPORTS, status=FAILED)
-            now = datetime.now(UTC)
-            connection.execute(sa.schema.CreateTable(staged_other))
-            load = _Load(connection, self._zone, run_id, failed, self._portion_bytes)
-            for name in names:
-                new = (file for file in files[name] if file.path not in loaded)
-                due = [file for file in new if is_due(failed.get(file.path), now)]
-                load.dataset(name, due if only_new else files[name])
+            with loading(connection, EXPORTS, run_id) as lease:
+                loaded = loaded_objects(connection, EXPORTS)
+                failed = failed_entries(connection, EXPORTS)
+                now = datetime.now(UTC)
+                load = _Load(connection, self._zone, run_id, loaded, failed, lease, self._portion_bytes)
+                for name in names:
+                    new = unloaded(files[name], loaded)
+                    due = [file for file in new if is_due(failed.get(file.path), now)]
+                    load.dataset(name, due if only_new else files[name])
         left = [failed[file.path] for name in names for file in files[name] if file.path in failed]
         return ExportReport(
             datasets={name: load.counts.get(name, Counts()) for name in names},
@@ -126,15 +128,21 @@ class _Load:
         connection: WarehouseConnection,
         zone: LandingZone,
         run_id: str,
+        loaded: Mapping[str, Known],
         failed: dict[str, Entry],
+        lease: LoadLease,
         portion_bytes: int,
     ) -> None:
         self._connection = connection
         self._zone = zone
         self._run_id = run_id
+        self._loaded = loaded
         self._failed = failed
+        self._lease = lease
         self._portion_bytes = portion_bytes
         self.counts: dict[str, Counts] = {}
+        for table in (staged_other, staged_entries):
+            connection.execute(sa.schema.CreateTable(table))
 
     def dataset(self, name: str, files: Sequence[ExportFile]) -> None:
         """Load files of one dataset, portion by portion."""
@@ -158,6 +166,7 @@ class _Load:
         """Stage files; yields those of a portion when their rows are staged."""
         portion: list[_Read] = []
         for file in files:
+            self._lease.beat()
             portion.append(self._stage(file, staging))
             staged = sum(read.bytes for read in portion)
             if staged >= self._portion_bytes or len(portion) >= PORTION_FILES:
@@ -174,7 +183,7 @@ class _Load:
         try:
             with tempfile.TemporaryFile() as copy:
                 digest = hashlib.sha256()
-                for chunk in self._zone.chunks(file.path):
+                for chunk in self._zone.chunks(file.path, file.item.generation):
                     digest.update(chunk)
                     copy.write(chunk)
                 checksum = digest.hexdigest()
@@ -202,18 +211,16 @@ class _Load:
                 read.file.path: max(read.rows.get(OTHER, 0) - present.get(read.file.path, 0), 0)
                 for read in portion
             }
-        before = entries_at(connection, [read.file.path for read in portion])
-        entries = [
-            self._entry(name, read, inserted.get(read.file.path, 0), before.get(read.file.path), now)
-            for read in portion
-        ]
+        entries = [self._entry(name, read, inserted.get(read.file.path, 0), now) for read in portion]
+        stage_entries(connection, entries)
+        self._lease.demand()
         with connection.transaction():
             if upsert is not None:
                 connection.execute(upsert.remove_older())
                 connection.execute(upsert.insert_newest(now))
             connection.execute(forget_other(files))
             connection.execute(insert_other(now))
-            record(connection, entries)
+            connection.execute(record_staged(None))
         for entry in entries:
             self._failed.pop(entry.path, None)
             if entry.status == FAILED:
@@ -222,12 +229,13 @@ class _Load:
                 counted = (entry.rows, entry.inserted or 0, entry.quarantined or 0)
                 self.counts[name] = self.counts.get(name, Counts()) + Counts(1, entry.bytes, *counted)
 
-    def _entry(self, name: str, read: _Read, inserted: int, before: Entry | None, now: datetime) -> Entry:
+    def _entry(self, name: str, read: _Read, inserted: int, now: datetime) -> Entry:
+        before = self._loaded.get(read.file.path) or self._failed.get(read.file.path)
         entry = entry_of(
             read.file.item,
             EXPORTS,
             read.file.table,
-            before=before,
+            attempts_before=before.attempts if before is not None else 0,
             checksum=read.checksum,
             fault=read.fault,
             run_id=self._run_id,

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import UTC, date, datetime, timedelta
-from typing import NamedTuple
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
+from typing import Any, NamedTuple, cast
 
-import pyarrow as pa
 import sqlalchemy as sa
 
 from cio_pipelines.landing.stores import LandedObject
 from cio_pipelines.warehouse import WarehouseConnection
 from cio_pipelines.warehouse.functions import UtcTimestamp
-from cio_pipelines.warehouse.migrations import Migration, creation_of, migrate, version_table
+from cio_pipelines.warehouse.leases import lease_table
+from cio_pipelines.warehouse.migrations import AddColumn, Migration, creation_of, migrate, version_table
+from cio_pipelines.warehouse.pruning import on_days
 
 SCHEMA = "customerio"
 
@@ -39,7 +40,11 @@ landed_files = sa.Table(
     sa.Column("received_date", sa.Date, comment="UTC day of receipt; NULL for exports."),
     sa.Column("status", sa.String, comment="loaded or failed."),
     sa.Column("bytes", sa.BigInteger, comment="Size of the object as it is stored."),
-    sa.Column("checksum", sa.String, comment="SHA-256 of the object as it is stored, hexadecimal."),
+    sa.Column(
+        "checksum",
+        sa.String,
+        comment="SHA-256 of the object as it is stored, in hex; NULL when the warehouse loaded it itself.",
+    ),
     # rows = inserted + repeated + quarantined
     sa.Column("rows", sa.BigInteger, comment="Lines or rows in it; NULL when it could not be read."),
     sa.Column("inserted", sa.BigInteger, comment="Rows that were new."),
@@ -49,27 +54,26 @@ landed_files = sa.Table(
     sa.Column("reason", sa.String, comment="Why it failed; NULL when it did not."),
     sa.Column("run_id", sa.String, comment="The run that tried it last."),
     sa.Column("loaded_at", UtcTimestamp, comment="When it was tried last, UTC."),
+    sa.Column("generation", sa.BigInteger, comment="The bucket's number of what was written; 0 in a folder."),
+    sa.Column("newest_receipt", UtcTimestamp, comment="When the last event in it was received, UTC."),
     comment="One row an object of the landing zone that a run has read, or tried to.",
+    info={"partition_by": "received_date", "cluster_by": ("path",)},
 )
 
-_MIGRATIONS: tuple[Migration, ...] = (creation_of(landed_files),)
+load_leases = lease_table("load_leases", metadata, sa.Column("source", sa.String))
+
+
+def _add_columns(connection: WarehouseConnection) -> None:
+    for column in (landed_files.c.generation, landed_files.c.newest_receipt):
+        connection.execute(AddColumn(column))
+
+
+_MIGRATIONS: tuple[Migration, ...] = (creation_of(landed_files), _add_columns, creation_of(load_leases))
 
 
 def prepare_manifest(connection: WarehouseConnection) -> None:
     """Create the manifest, or bring that of an older release up to date. Raises StateVersionError."""
     migrate(connection, _versions, _MIGRATIONS)
-
-
-_ARROW = pa.schema(
-    [
-        *((name, pa.string()) for name in ("path", "source", "dataset", "status", "checksum")),
-        *((name, pa.int64()) for name in ("bytes", "rows", "inserted", "repeated", "quarantined")),
-        *((name, pa.string()) for name in ("reason", "run_id")),
-        ("received_date", pa.date32()),
-        ("attempts", pa.int32()),
-        ("loaded_at", pa.timestamp("us")),
-    ]
-)
 
 
 class Entry(NamedTuple):
@@ -90,6 +94,8 @@ class Entry(NamedTuple):
     reason: str | None
     run_id: str
     loaded_at: datetime
+    generation: int | None
+    newest_receipt: datetime | None
 
     def is_due(self, now: datetime) -> bool:
         """Whether an object that failed shall be tried now; each wait is twice the one before."""
@@ -102,6 +108,17 @@ class Entry(NamedTuple):
         return self.status == FAILED and self.attempts < MAX_ATTEMPTS
 
 
+class Known(NamedTuple):
+    """What is held of each object that was loaded, in hundreds of thousands."""
+
+    generation: int
+    attempts: int
+
+    def is_other(self, item: LandedObject) -> bool:
+        """Whether an object was written anew since; entries of older releases do not know."""
+        return bool(self.generation and item.generation and self.generation != item.generation)
+
+
 def is_due(entry: Entry | None, now: datetime) -> bool:
     """Whether a run that loads only what is new shall try an object, by its entry if it has one."""
     return entry is None or entry.is_due(now)
@@ -112,17 +129,14 @@ def entry_of(
     source: str,
     dataset: str,
     *,
-    before: Entry | None,
+    attempts_before: int,
     checksum: str | None,
     fault: str | None,
     run_id: str,
     loaded_at: datetime,
     received_date: date | None = None,
 ) -> Entry:
-    """The entry of an object that was tried, without numbers of rows; with a fault it failed.
-
-    `before` is what the manifest had of it.
-    """
+    """The entry of an object that was tried, without numbers of rows; with a fault it failed."""
     return Entry(
         path=item.path,
         source=source,
@@ -135,65 +149,45 @@ def entry_of(
         inserted=None,
         repeated=None,
         quarantined=None,
-        attempts=(before.attempts if before is not None else 0) + 1,
+        attempts=attempts_before + 1,
         reason=fault,
         run_id=run_id,
         loaded_at=loaded_at,
+        generation=item.generation,
+        newest_receipt=None,
     )
 
 
-def entries_of(
-    connection: WarehouseConnection,
-    source: str,
-    days: Sequence[date] | None = None,
-    *,
-    status: str | None = None,
+def failed_entries(
+    connection: WarehouseConnection, source: str, days: Sequence[date] | None = None
 ) -> dict[str, Entry]:
-    """Entries by path.
+    """Entries by path of objects that failed.
 
     Args:
         connection: to a warehouse whose manifest is prepared.
         source: WEBHOOKS or EXPORTS.
-        days: days of receipt, sorted; None for objects of any day or none. All between the first and the
-            last are taken.
-        status: LOADED or FAILED; None for both.
+        days: days of receipt; None for objects of any day or none.
     """
-    conditions = [landed_files.c.source == source]
-    if status is not None:
-        conditions.append(landed_files.c.status == status)
+    failed = sa.select(landed_files).where(*_conditions(source, FAILED, days))
+    return {row.path: Entry(*row) for row in connection.rows(failed)}
+
+
+def loaded_objects(
+    connection: WarehouseConnection, source: str, days: Sequence[date] | None = None
+) -> dict[str, Known]:
+    """What is known of objects that were loaded, by path; see `failed_entries`."""
+    table = landed_files.c
+    generation = sa.func.coalesce(table.generation, 0).label("generation")
+    loaded = sa.select(table.path, generation, table.attempts).where(*_conditions(source, LOADED, days))
+    found: dict[str, Known] = {}
+    for batch in connection.batches(loaded):
+        paths, *numbers = (column.to_pylist() for column in cast("list[Any]", batch.columns))
+        found.update(zip(paths, map(Known, *numbers), strict=True))
+    return found
+
+
+def _conditions(source: str, status: str, days: Sequence[date] | None) -> list[sa.ColumnElement[Any]]:
+    conditions = [landed_files.c.source == source, landed_files.c.status == status]
     if days is not None:
-        if not days:
-            return {}
-        conditions.append(landed_files.c.received_date.between(days[0], days[-1]))
-    return _entries(connection, sa.and_(*conditions))
-
-
-def entries_at(connection: WarehouseConnection, paths: Sequence[str]) -> dict[str, Entry]:
-    """Entries of some objects by path."""
-    return _entries(connection, landed_files.c.path.in_(paths))
-
-
-def loaded_paths(connection: WarehouseConnection, source: str) -> set[str]:
-    """Paths of all objects that were loaded: little, even when they are very many."""
-    loaded = sa.and_(landed_files.c.source == source, landed_files.c.status == LOADED)
-    return {row.path for row in connection.rows(sa.select(landed_files.c.path).where(loaded))}
-
-
-def _entries(connection: WarehouseConnection, condition: sa.ColumnElement[bool]) -> dict[str, Entry]:
-    rows = connection.rows(sa.select(landed_files).where(condition))
-    return {row.path: Entry(*row) for row in rows}
-
-
-def record(connection: WarehouseConnection, entries: Sequence[Entry]) -> None:
-    """Put entries in the place of those that the manifest has of the same objects."""
-    if not entries:
-        return
-    with connection.transaction():
-        paths = [entry.path for entry in entries]
-        connection.execute(landed_files.delete().where(landed_files.c.path.in_(paths)))
-        rows = pa.Table.from_pylist([_row(entry) for entry in entries], schema=_ARROW)
-        connection.append(landed_files, rows)
-
-
-def _row(entry: Entry) -> Mapping[str, object]:
-    return entry._asdict() | {"loaded_at": entry.loaded_at.astimezone(UTC).replace(tzinfo=None)}
+        conditions.append(on_days(landed_files.c.received_date, days))
+    return conditions

@@ -6,6 +6,7 @@ No orchestrator, no Customer.io.
 from cio_pipelines.warehouse.connect import open_warehouse
 from cio_pipelines.warehouse.errors import (
     BytesCeilingExceeded,
+    LoadRefused,
     StateVersionError,
     WarehouseBusy,
     WarehouseError,
@@ -13,10 +14,12 @@ from cio_pipelines.warehouse.errors import (
     WarehouseLocked,
     WarehouseUnavailable,
 )
-from cio_pipelines.warehouse.protocol import Warehouse, WarehouseConnection
+from cio_pipelines.warehouse.protocol import LineLoads, Warehouse, WarehouseConnection
 
 __all__ = [
     "BytesCeilingExceeded",
+    "LineLoads",
+    "LoadRefused",
     "StateVersionError",
     "Warehouse",
     "WarehouseBusy",

@@ -6,6 +6,7 @@ WarehouseError
 ├── WarehouseFull          no room left on the disk, or the memory limit was reached
 ├── WarehouseBusy          another run changed the same table at the same moment
 ├── BytesCeilingExceeded   a query would read more than WAREHOUSE_MAX_BYTES_BILLED allows
+├── LoadRefused            objects of a bucket could not be read by the engine
 └── StateVersionError      the state tables were written by a newer release
 """
 
@@ -44,6 +45,10 @@ class WarehouseBusy(WarehouseError):
 
 class BytesCeilingExceeded(WarehouseError):
     """A query would read more than the ceiling that was set; it did not run and costs nothing."""
+
+
+class LoadRefused(WarehouseError):
+    """The engine could not read objects of a bucket as what they should be; nothing of them was kept."""
 
 
 class StateVersionError(WarehouseError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import pyarrow as pa
 import sqlalchemy as sa
@@ -74,6 +74,26 @@ class WarehouseConnection(Protocol):
 
     def estimate(self, statement: sa.Executable, parameters: Mapping[str, Any] | None = None) -> int | None:
         """Bytes that a statement would read, at most; None where reading costs nothing."""
+        ...
+
+
+@runtime_checkable
+class LineLoads(Protocol):
+    """What a connection has besides whose engine reads a bucket itself."""
+
+    def load_lines(self, table: sa.Table, uris: Sequence[str]) -> int:
+        """Append the lines of objects, gzip or plain text in UTF-8, by one job: all of them or none.
+
+        Args:
+            table: with one column of text. Its rows are lines as they are, without their ends.
+            uris: at most 10,000 addresses `gs://bucket/name`.
+
+        Returns:
+            How many lines there were.
+
+        Raises:
+            LoadRefused: an object is not there, or is not what it should be. The engine does not say which.
+        """
         ...
 
 

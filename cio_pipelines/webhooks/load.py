@@ -11,51 +11,40 @@ same object.
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any
 
-import pyarrow as pa
 import sqlalchemy as sa
 
-from cio_pipelines.landing import LandedObject, LandingError, LandingZone
+from cio_pipelines.landing import LandedObject, LandingZone
+from cio_pipelines.landing.lease import LoadLease, loading
 from cio_pipelines.landing.manifest import (
     FAILED,
+    MAX_ATTEMPTS,
     WEBHOOKS,
     Entry,
-    entries_of,
+    Known,
     entry_of,
+    failed_entries,
     is_due,
-    record,
+    loaded_objects,
 )
+from cio_pipelines.landing.recording import record_staged, stage_entries, staged_entries
 from cio_pipelines.landing.reports import Counts, FailedFile
 from cio_pipelines.warehouse import Warehouse, WarehouseConnection
 from cio_pipelines.webhooks import parsing
-from cio_pipelines.webhooks.layout import Place, place_of
-from cio_pipelines.webhooks.lines import PIECE_BYTES, read_lines
+from cio_pipelines.webhooks.layout import place_of
 from cio_pipelines.webhooks.objects import Landed
 from cio_pipelines.webhooks.reports import LoadReport
+from cio_pipelines.webhooks.staging import Staged, Staging
 from cio_pipelines.webhooks.tables import prepare_webhooks
 
 PORTION_BYTES = 64_000_000
-"""Bytes of lines, decompressed, after which a portion is closed; an object is never divided."""
-
-PORTION_FILES = 1_000
-"""Objects after which a portion is closed."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Read:
-    """An object that was read, or could not be."""
-
-    item: LandedObject
-    place: Place
-    checksum: str | None = None
-    fault: str | None = None
+"""Bytes of lines after which a portion that is read here is closed; an object is never divided."""
 
 
 class EventLoad:
@@ -82,162 +71,163 @@ class EventLoad:
 
         Raises:
             LandingUnavailable: the zone cannot be listed. An object that cannot be read is in the report.
+            LoadInProgress: another run is loading events.
             WarehouseError: the warehouse cannot be written; what was committed before stays.
         """
         started = time.monotonic()
         wanted = sorted(set(days))
-        objects = Landed(self._zone).objects(wanted)
+        landed = Landed(self._zone)
         with self._warehouse.session(), self._warehouse.connect() as connection:
             prepare_webhooks(connection)
-            known = entries_of(connection, WEBHOOKS, wanted)
-            now = datetime.now(UTC)
-            pending = [item for item in objects if not only_new or is_due(known.get(item.path), now)]
-            load = _Load(connection, run_id, known, again=not only_new)
-            for table in (parsing.landed_lines, parsing.parsed_lines, parsing.new_events):
-                connection.execute(sa.schema.CreateTable(table))
-            for portion in self._portions(connection, pending):
-                load.commit(portion)
-        failed = {entry.path: entry for entry in load.entries if entry.status == FAILED}
-        untried = known.keys() - {item.path for item in pending}
-        left = [known[item.path] for item in objects if item.path in untried]
+            with loading(connection, WEBHOOKS, run_id) as lease:
+                choice = _Choice(
+                    loaded_objects(connection, WEBHOOKS, wanted),
+                    failed_entries(connection, WEBHOOKS, wanted),
+                    only_new=only_new,
+                )
+                load = _Load(connection, run_id, choice, lease)
+                staging = Staging(
+                    connection,
+                    self._zone,
+                    portion_bytes=self._portion_bytes,
+                    was_tried=lambda path: path in choice.failed,
+                    beat=lease.beat,
+                )
+                for portion in staging.portions(choice.of(landed.objects(wanted))):
+                    load.commit(portion)
+                load.commit(choice.changed)
         return LoadReport(
             days={day: load.days.get(day, Counts()) for day in wanted},
-            failed=tuple(FailedFile(e.path, e.reason or "", e.attempts) for e in failed.values()),
+            failed=tuple(FailedFile(e.path, e.reason or "", e.attempts) for e in load.failed),
             quarantined=dict(load.reasons),
-            unsettled=sum(entry.is_unsettled for entry in (*failed.values(), *left)),
+            unsettled=choice.waiting + sum(entry.is_unsettled for entry in load.failed),
+            by_warehouse=staging.by_warehouse,
+            read_here=dict(+staging.read_here),
             seconds=time.monotonic() - started,
         )
 
-    def _portions(
-        self, connection: WarehouseConnection, objects: Sequence[LandedObject]
-    ) -> Iterator[list[_Read]]:
-        """Stage the lines of objects; yields those of a portion when their lines are staged."""
-        staging = _Staging(connection)
-        portion: list[_Read] = []
+
+@dataclass(slots=True)
+class _Choice:
+    """Which objects a run takes, by what the manifest has of them.
+
+    `waiting` counts failed ones whose next try is not due, `changed` are loaded ones that are others now.
+    """
+
+    loaded: dict[str, Known]
+    failed: dict[str, Entry]
+    only_new: bool
+    waiting: int = 0
+    changed: list[Staged] = field(default_factory=list[Staged])
+
+    def of(self, objects: Iterable[LandedObject]) -> Iterator[LandedObject]:
+        now = datetime.now(UTC)
         for item in objects:
-            place = place_of(item.path)
-            if place is None:
-                continue
-            portion.append(self._stage(staging, item, place))
-            if staging.bytes >= self._portion_bytes or len(portion) >= PORTION_FILES:
-                staging.flush()
-                yield portion
-                portion = []
-                staging.bytes = 0
-        if portion:
-            staging.flush()
-            yield portion
+            known, failed = self.loaded.get(item.path), self.failed.get(item.path)
+            if not self.only_new or (known is None and is_due(failed, now)):
+                yield item
+            elif failed is not None:
+                self.waiting += failed.is_unsettled
+            elif known is not None and known.is_other(item):
+                self._refuse(item, known)
 
-    def _stage(self, staging: _Staging, item: LandedObject, place: Place) -> _Read:
-        """Stage the lines of an object, all or none."""
-        checksum: str | None = None
-        try:
-            data = self._zone.read(item.path)
-            checksum = hashlib.sha256(data).hexdigest()
-            for lines in read_lines(item.path, data):
-                staging.add(item.path, lines)
-        except LandingError as error:
-            staging.drop(item.path)
-            return _Read(item, place, checksum, error.message)
-        return _Read(item, place, checksum)
+    def attempts(self, path: str) -> int:
+        """How often an object was tried."""
+        known = self.loaded.get(path) or self.failed.get(path)
+        return known.attempts if known is not None else 0
 
+    def knows(self, path: str) -> bool:
+        """Whether an object was tried before."""
+        return path in self.loaded or path in self.failed
 
-class _Staging:
-    """Lines on their way into the staging table; those of small objects go together."""
-
-    def __init__(self, connection: WarehouseConnection) -> None:
-        self._connection = connection
-        self._waiting: list[tuple[str, pa.Table]] = []
-        self._waiting_bytes = 0
-        self.bytes = 0
-
-    def add(self, path: str, lines: pa.Table) -> None:
-        self._waiting.append((path, lines))
-        self._waiting_bytes += lines.nbytes
-        self.bytes += lines.nbytes
-        if self._waiting_bytes >= PIECE_BYTES:
-            self.flush()
-
-    def drop(self, path: str) -> None:
-        """Forget the lines of an object."""
-        self._waiting = [(of, lines) for of, lines in self._waiting if of != path]
-        self._connection.execute(parsing.landed_lines.delete().where(parsing.landed_lines.c.file == path))
-
-    def flush(self) -> None:
-        """Write what waits."""
-        if self._waiting:
-            self._connection.append(
-                parsing.landed_lines, pa.concat_tables([lines for _, lines in self._waiting])
+    def _refuse(self, item: LandedObject, known: Known) -> None:
+        place = place_of(item.path)
+        if place is not None:
+            fault = (
+                f"it was written anew after it was loaded: its generation was {known.generation} and is now "
+                f"{item.generation}. Load its day again to take what it says now"
             )
-        self._waiting, self._waiting_bytes = [], 0
+            # nobody but a person can decide: no further tries
+            self.loaded[item.path] = known._replace(attempts=MAX_ATTEMPTS - 1)
+            self.changed.append(Staged(item, place, fault=fault))
 
 
 class _Load:
     """What a load has done so far."""
 
     def __init__(
-        self, connection: WarehouseConnection, run_id: str, known: dict[str, Entry], *, again: bool
+        self, connection: WarehouseConnection, run_id: str, choice: _Choice, lease: LoadLease
     ) -> None:
         self._connection = connection
         self._run_id = run_id
-        self._known = known
-        self._again = again
-        self.entries: list[Entry] = []
+        self._choice = choice
+        self._lease = lease
+        self.failed: list[Entry] = []
         self.days: dict[date, Counts] = {}
         self.reasons: Counter[str] = Counter()
+        for table in (parsing.landed_lines, parsing.parsed_lines, parsing.new_events, staged_entries):
+            connection.execute(sa.schema.CreateTable(table))
 
-    def commit(self, portion: Sequence[_Read]) -> None:
+    def commit(self, portion: Sequence[Staged]) -> None:
         """Turn the staged lines of a portion into events, in one transaction."""
+        if not portion:
+            return
         connection, now = self._connection, datetime.now(UTC)
-        # of an object that cannot be read now stays what was known of it
-        files = [read.item.path for read in portion if read.fault is None]
         connection.execute(parsing.parse())
-        connection.execute(parsing.find_new())
+        event_days = [row.event_date for row in connection.rows(parsing.event_days())]
+        connection.execute(parsing.find_new(event_days))
         counted = {row.file: row for row in connection.rows(parsing.counts())}
         # what an object brought in earlier stays its own when it is read again
-        rows = connection.rows(parsing.present(files)) if self._again else ()
+        rows = () if self._choice.only_new else connection.rows(parsing.present(event_days))
         present: dict[str, int] = {row.file: row.inserted for row in rows}
-        entries = [self._entry(read, counted.get(read.item.path), present, now) for read in portion]
-        with connection.transaction():
-            connection.execute(parsing.insert_new(self._run_id, now))
-            connection.execute(parsing.forget_quarantined(files))
-            connection.execute(parsing.quarantine(self._run_id, now))
-            record(connection, entries)
         for row in connection.rows(parsing.reasons()):
             self.reasons[row.reason] += row.lines
-        for read, entry in zip(portion, entries, strict=True):
-            self._count(read, entry, counted.get(read.item.path))
-        for table in (parsing.landed_lines, parsing.parsed_lines, parsing.new_events):
-            connection.execute(table.delete())
+        entries = [self._entry(staged, counted.get(staged.item.path), present, now) for staged in portion]
+        stage_entries(connection, entries)
+        self._lease.demand()
+        with connection.transaction():
+            connection.execute(parsing.insert_new(self._run_id, now, event_days))
+            if any(self._choice.knows(staged.item.path) for staged in portion):
+                connection.execute(parsing.forget_quarantined())
+            connection.execute(parsing.quarantine(self._run_id, now))
+            connection.execute(record_staged([staged.place.received for staged in portion]))
+            for table in (parsing.landed_lines, parsing.parsed_lines, parsing.new_events):
+                connection.execute(table.delete())
+        for staged, entry in zip(portion, entries, strict=True):
+            self._count(staged, entry, counted.get(staged.item.path))
 
     def _entry(
-        self, read: _Read, counted: sa.Row[Any] | None, present: dict[str, int], now: datetime
+        self, staged: Staged, counted: sa.Row[Any] | None, present: dict[str, int], now: datetime
     ) -> Entry:
         entry = entry_of(
-            read.item,
+            staged.item,
             WEBHOOKS,
-            read.place.object_type,
-            before=self._known.get(read.item.path),
-            checksum=read.checksum,
-            fault=read.fault,
+            staged.place.object_type,
+            attempts_before=self._choice.attempts(staged.item.path),
+            checksum=staged.checksum,
+            fault=staged.fault,
             run_id=self._run_id,
             loaded_at=now,
-            received_date=read.place.received,
+            received_date=staged.place.received,
         )
-        if read.fault is not None:
+        if staged.fault is not None:
             return entry
-        rows, quarantined = (counted.rows, counted.quarantined) if counted is not None else (0, 0)
-        inserted = counted.inserted if counted is not None else 0
-        if self._again:
-            inserted += present.get(read.item.path, 0)
-        repeated = rows - quarantined - inserted
-        return entry._replace(rows=rows, inserted=inserted, repeated=repeated, quarantined=quarantined)
+        if counted is None:
+            return entry._replace(rows=0, inserted=0, repeated=0, quarantined=0)
+        inserted = counted.inserted + present.get(staged.item.path, 0)
+        return entry._replace(
+            rows=counted.rows,
+            inserted=inserted,
+            repeated=counted.rows - counted.quarantined - inserted,
+            quarantined=counted.quarantined,
+            newest_receipt=counted.newest_receipt,
+        )
 
-    def _count(self, read: _Read, entry: Entry, counted: sa.Row[Any] | None) -> None:
-        self.entries.append(entry)
-        if read.fault is not None:
+    def _count(self, staged: Staged, entry: Entry, counted: sa.Row[Any] | None) -> None:
+        if entry.status == FAILED:
+            self.failed.append(entry)
             return
-        rows, quarantined, inserted = counted[1:] if counted is not None else (0, 0, 0)
-        day = read.place.received
-        counts = Counts(1, read.item.size, rows, inserted, quarantined)
+        day, counts = staged.place.received, Counts(1, staged.item.size)
+        if counted is not None:
+            counts += Counts(rows=counted.rows, inserted=counted.inserted, quarantined=counted.quarantined)
         self.days[day] = self.days.get(day, Counts()) + counts

@@ -31,9 +31,12 @@ class Landed:
         """Days of which there may be objects, oldest first."""
         return sorted(self._folders)
 
-    def objects(self, days: Iterable[date]) -> list[LandedObject]:
-        """The objects of some days, in the order of their paths. Raises LandingUnavailable."""
-        return sorted(item for item in self.files(days) if place_of(item.path) is not None)
+    def objects(self, days: Iterable[date]) -> Iterator[LandedObject]:
+        """The objects of some days, by folder and name, listed while they are taken.
+
+        Raises LandingUnavailable.
+        """
+        return (item for item in self.files(days) if place_of(item.path) is not None)
 
     def files(self, days: Iterable[date]) -> Iterator[LandedObject]:
         """All that lies in the folders of some days, also what is no object of events.

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
+from datetime import date, datetime
 from typing import Any
 
 import sqlalchemy as sa
 
+from cio_pipelines.landing.manifest import LOADED
+from cio_pipelines.landing.recording import staged_entries
 from cio_pipelines.warehouse import functions as fn
 from cio_pipelines.warehouse import json_functions as js
 from cio_pipelines.warehouse.functions import UtcTimestamp
+from cio_pipelines.warehouse.merge import Merge
+from cio_pipelines.warehouse.pruning import on_days
 from cio_pipelines.webhooks.tables import webhook_events, webhook_quarantine
 
 Column = sa.ColumnElement[Any]
@@ -73,10 +78,11 @@ def parse() -> sa.Insert:
     """Lines, each read once, into `parsed_lines`, with the reason of those that are no event."""
     lines = landed_lines
     members = js.json_texts(lines.c.text, "received_at", "body")
-    outer = sa.select(lines, members.label("members")).cte("outer_json")
+    outer = fn.evaluated_once(sa.select(lines, members.label("members"))).cte("outer_json")
     body = js.text_at(outer.c.members, 2).label("event")
     bodies = sa.select(outer, body).cte("bodies")
-    found = sa.select(bodies, js.json_texts(bodies.c.event, *_MEMBERS).label("found")).cte("found_members")
+    inner = js.json_texts(bodies.c.event, *_MEMBERS).label("found")
+    found = fn.evaluated_once(sa.select(bodies, inner)).cte("found_members")
 
     def member(position: int) -> Column:
         return js.text_at(found.c.found, position + 1)
@@ -117,12 +123,25 @@ def parse() -> sa.Insert:
     return parsed_lines.insert().from_select(list(values), sa.select(*values.values()))
 
 
-def find_new() -> sa.Insert:
-    """Events that the table has not, into `new_events`; of several lines of one event the first received."""
+def event_days() -> sa.Select[Any]:
+    """The days `event_date` on which the staged events happened: what the table need be read of."""
+    at = fn.timestamp_of_seconds(parsed_lines.c.seconds)
+    days = sa.select(sa.cast(at, sa.Date).label("event_date")).where(parsed_lines.c.reason.is_(None))
+    return days.distinct()
+
+
+def find_new(days: Iterable[date]) -> sa.Insert:
+    """Events that the table has not, into `new_events`; of several lines of one event the first received.
+
+    `days` are those of `event_days`. An id that came with another day before is not seen: Customer.io never
+    gives an event another time, and the check `unique_events` would tell.
+    """
     lines = parsed_lines
     order = [lines.c.received_at, lines.c.file, lines.c.line]
     place = sa.func.row_number().over(partition_by=lines.c.event_id, order_by=order)
-    known = sa.select(webhook_events.c.event_id).where(webhook_events.c.event_id == lines.c.event_id)
+    known = sa.select(webhook_events.c.event_id).where(
+        webhook_events.c.event_id == lines.c.event_id, on_days(webhook_events.c.event_date, days)
+    )
     first = (
         sa.select(lines, place.label("place"))
         .where(lines.c.reason.is_(None), sa.not_(known.exists()))
@@ -140,19 +159,26 @@ def find_new() -> sa.Insert:
     )
 
 
-def insert_new(run_id: str, loaded_at: Any) -> sa.Insert:
-    """`new_events` into the table of events."""
-    names = [column.name for column in new_events.columns]
-    rows = sa.select(new_events, sa.literal(loaded_at, UtcTimestamp), sa.literal(run_id))
-    return webhook_events.insert().from_select([*names, "loaded_at", "run_id"], rows)
+def insert_new(run_id: str, loaded_at: datetime, days: Iterable[date]) -> Merge:
+    """`new_events` into the table of events, but for those that it has got since they were found."""
+    rows = sa.select(
+        new_events,
+        sa.literal(loaded_at, UtcTimestamp).label("loaded_at"),
+        sa.literal(run_id).label("run_id"),
+    )
+    scope = on_days(webhook_events.c.event_date, days)
+    return Merge(webhook_events, rows, ["event_id", "event_date"], scope=scope, replaces=False)
 
 
-def forget_quarantined(files: Sequence[str]) -> sa.Delete:
-    """What was quarantined of files when they were read before."""
-    return webhook_quarantine.delete().where(webhook_quarantine.c.file.in_(files))
+def forget_quarantined() -> sa.Delete:
+    """What was quarantined of the staged files when they were read before."""
+    entries = staged_entries.c
+    # of an object that cannot be read now stays what was known of it
+    read = sa.select(entries.path).where(entries.status == LOADED)
+    return webhook_quarantine.delete().where(webhook_quarantine.c.file.in_(read))
 
 
-def quarantine(run_id: str, at: Any) -> sa.Insert:
+def quarantine(run_id: str, at: datetime) -> sa.Insert:
     """Lines that are no event into the quarantine."""
     lines = parsed_lines
     rows = sa.select(
@@ -168,7 +194,7 @@ def quarantine(run_id: str, at: Any) -> sa.Insert:
 
 
 def counts() -> sa.Select[Any]:
-    """By file: `rows`, `quarantined`, and `inserted` of this load."""
+    """By file: `rows`, `quarantined`, `newest_receipt`, and `inserted` of this load."""
     lines = parsed_lines
     inserted = (
         sa.select(new_events.c.file, sa.func.count().label("inserted")).group_by(new_events.c.file).subquery()
@@ -178,13 +204,14 @@ def counts() -> sa.Select[Any]:
             lines.c.file,
             sa.func.count().label("rows"),
             sa.func.count(lines.c.reason).label("quarantined"),
+            sa.func.max(lines.c.received_at).label("newest_receipt"),
         )
         .group_by(lines.c.file)
         .subquery()
     )
     new = sa.func.coalesce(inserted.c.inserted, 0).label("inserted")
     joined = read.outerjoin(inserted, read.c.file == inserted.c.file)
-    return sa.select(read.c.file, read.c.rows, read.c.quarantined, new).select_from(joined)
+    return sa.select(*read.columns, new).select_from(joined)
 
 
 def reasons() -> sa.Select[Any]:
@@ -193,10 +220,11 @@ def reasons() -> sa.Select[Any]:
     return sa.select(reason, sa.func.count().label("lines")).where(reason.is_not(None)).group_by(reason)
 
 
-def present(files: Sequence[str]) -> sa.Select[Any]:
-    """By file: how many events of the table came in it first."""
+def present(days: Iterable[date]) -> sa.Select[Any]:
+    """By file: how many events of the table came in it first, of the staged files and days."""
+    table = webhook_events.c
     return (
-        sa.select(webhook_events.c.file, sa.func.count().label("inserted"))
-        .where(webhook_events.c.file.in_(files))
-        .group_by(webhook_events.c.file)
+        sa.select(table.file, sa.func.count().label("inserted"))
+        .where(on_days(table.event_date, days), table.file.in_(sa.select(parsed_lines.c.file)))
+        .group_by(table.file)
     )

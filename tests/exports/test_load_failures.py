@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from cio_pipelines.exports.load import ExportLoad
 from cio_pipelines.landing.manifest import MAX_ATTEMPTS, landed_files
 from cio_pipelines.warehouse import WarehouseError
+from cio_pipelines.warehouse.merge import Merge
 from tests.sync.passing import PassingConnection, PassingWarehouse
 
 from .rig import ExportRig, delivery
@@ -80,8 +81,8 @@ def test_a_file_that_was_completed_meanwhile_is_loaded(rig: ExportRig) -> None:
 class FailingConnection(PassingConnection):
     """Fails in the middle of a transaction: when the manifest is written."""
 
-    def appends(self, table: sa.Table) -> None:
-        if table is landed_files:
+    def passes(self, statement: sa.Executable) -> None:
+        if isinstance(statement, Merge) and statement.table is landed_files:
             raise WarehouseError("The disk is gone.", "Find it.")
 
 

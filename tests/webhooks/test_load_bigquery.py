@@ -28,7 +28,7 @@ def test_every_statement_of_the_load_is_good_bigquery(tmp_path: Path) -> None:
     audit.loaded()
     audit.events()
     audit.duplicates()
-    audit.newest_receipt()
+    audit.newest_receipt(MONDAY)
 
     texts = sorted({bigquery(statement) for statement in statements})
     assert len(texts) > 20
