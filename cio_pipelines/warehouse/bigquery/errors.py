@@ -22,6 +22,7 @@ from google.api_core.exceptions import (
     Unauthorized,
 )
 from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError, RefreshError, TransportError
+from google.cloud.bigquery.dbapi import Error as DriverError
 from google.cloud.exceptions import GoogleCloudError
 from sqlalchemy.exc import DBAPIError, NoSuchTableError
 
@@ -60,14 +61,10 @@ def translate_errors(name: str) -> Generator[None]:
 
 def _cause(error: BaseException) -> BaseException:
     """Google's own error: SQLAlchemy wraps the DB-API's, which wraps that."""
-    found: Any = error
-    while True:
-        inner = found.orig if isinstance(found, DBAPIError) else None
-        if inner is None and found.args and isinstance(found.args[0], BaseException):
-            inner = found.args[0]
-        if inner is None:
-            return found
-        found = inner
+    found: Any = error.orig if isinstance(error, DBAPIError) else error
+    if isinstance(found, DriverError) and found.args and isinstance(found.args[0], BaseException):
+        return found.args[0]
+    return found
 
 
 def _translated(error: BaseException, name: str) -> WarehouseError:
