@@ -1,5 +1,8 @@
 """BigQuery's stand-ins, each a process in an environment of its own (`make emulators`).
 
+Each is kept by a process of its own (`python -m tests.emulators PROGRAM …`), which ends it when its standard
+input ends: whatever becomes of the tests, a killed run of them too, no emulator is left.
+
 `local_bigquery` is the better SQL engine (sessions, transactions, load jobs); dbt-bigquery builds in
 `bqemulator` only. A test that needs what neither can do says so by name.
 """
@@ -8,14 +11,14 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -24,7 +27,8 @@ import httpx
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-ENVIRONMENTS = Path(__file__).parents[1] / ".venvs"
+ROOT = Path(__file__).parents[1]
+ENVIRONMENTS = ROOT / ".venvs"
 PROJECT = "emulated"
 START_SECONDS = 60
 """Three seconds on an idle machine."""
@@ -140,12 +144,13 @@ def _process(name: str, options: list[str], variables: dict[str, str], port: int
     environment = {"PATH": os.environ["PATH"], "HOME": str(folder / "home"), **variables}
     with tempfile.TemporaryFile("w+") as log:
         process = subprocess.Popen(
-            [*command, *options],
+            [sys.executable, "-m", __name__, *command, *options],
+            cwd=ROOT,
             env=environment,
             stdout=log,
             stderr=log,
-            stdin=subprocess.DEVNULL,
-            start_new_session=True,
+            stdin=subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C is for the tests, which stop it then
         )
         try:
             deadline = time.monotonic() + START_SECONDS
@@ -159,9 +164,7 @@ def _process(name: str, options: list[str], variables: dict[str, str], port: int
                 time.sleep(0.1)
             yield
         finally:
-            with suppress(ProcessLookupError):  # it ended by itself, and left nobody
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+            process.communicate(timeout=START_SECONDS)
 
 
 def _answers(port: int) -> bool:
@@ -170,3 +173,14 @@ def _answers(port: int) -> bool:
         return httpx.get(url, timeout=5, trust_env=False).is_success
     except httpx.TransportError:
         return False
+
+
+def _keep(command: list[str]) -> int:
+    """Run a program until it ends, or standard input does; the program's exit status."""
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL) as program:
+        threading.Thread(target=lambda: (sys.stdin.read(), program.kill()), daemon=True).start()
+        return program.wait()
+
+
+if __name__ == "__main__":
+    sys.exit(_keep(sys.argv[1:]))

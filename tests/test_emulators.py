@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import httpx
@@ -78,3 +81,33 @@ def test_an_environment_that_is_not_here_is_named(tmp_path: Path, monkeypatch: p
     assert emulators.missing("local-bigquery") == (
         "the environment .venvs/local-bigquery is not here: make emulators (it needs a Python 3.13)"
     )
+
+
+def test_an_emulator_ends_with_whoever_started_it(tmp_path: Path) -> None:
+    if reason := emulators.missing("bqemulator"):
+        pytest.skip(reason)
+    code = (
+        "import pathlib, sys; from tests.emulators import bqemulator\n"
+        f"with bqemulator(pathlib.Path({str(tmp_path)!r})) as emulator:\n"
+        "    print(emulator.url, flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as starter:
+        assert starter.stdout is not None
+        url = starter.stdout.readline().strip()
+        assert httpx.get(f"{url}/healthz").is_success
+
+        starter.kill()
+
+        deadline = time.monotonic() + 20
+        while _is_there(url) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert not _is_there(url)
+
+
+def _is_there(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/healthz").is_success
+    except httpx.TransportError:
+        return False
