@@ -279,10 +279,11 @@ class PeopleSync:
         with self._state() as connection:
             return replay(connection, self._key, people)
 
-    def outcomes(self, run_id: str) -> Outcomes:
-        """The ledger's word on a run, read anew."""
+    def outcomes(self, run_id: str, *, trace: bool = True) -> Outcomes:
+        """The ledger's word on a run, read anew; with `trace` compared with what is known of people."""
         with self._state() as connection:
-            return Ledger(Runs(connection, self._key).key_of(run_id)).outcomes(connection)
+            run = Runs(connection, self._key).key_of(run_id)
+            return Ledger(run).outcomes(connection, trace=trace)
 
     def summary(self, run_id: str) -> RunSummary:
         """Everything the ledger knows of a run. Raises UnknownRun."""

@@ -132,13 +132,13 @@ class Ledger:
                     "reason": None if error is None else type(error).__name__,
                 }
 
-    def outcomes(self, connection: WarehouseConnection) -> Outcomes:
+    def outcomes(self, connection: WarehouseConnection, *, trace: bool = False) -> Outcomes:
         """What became of every planned operation, proved from the tables.
 
         `unaccounted` counts the contradictions: operations with two outcomes; planned operations that are
         gone from the plan; acknowledgements, refusals and answered bodies that do not add up to the outcomes;
-        and, until another run moves on, operations whose outcome the snapshot, the open people and the dead
-        letters do not tell.
+        and with `trace`, until another run moves on, operations whose outcome the snapshot, the open people
+        and the dead letters do not tell: for that the whole snapshot is read.
         """
         plan = sa.select(sync_plan).where(self.run.owns(sync_plan)).subquery("plan")
         acks = sa.select(sync_acks).where(self.run.owns(sync_acks)).subquery("acks")
@@ -178,7 +178,7 @@ class Ledger:
             abs(count - int(other)) for count, other in zip(told, others, strict=True)
         )
         lost = 0
-        if run and self._is_latest(connection, run[0]):
+        if trace and run and self._is_latest(connection, run[0]):
             lost = self._lost(connection, unaccepted=found - accepted)
         return Outcomes(planned, accepted, rejected, faulty, due, unaccounted=twice + gaps + lost)
 

@@ -24,7 +24,7 @@ def rejection_rate(
 ) -> dg.AssetCheckResult:
     """Customer.io refused no more than the set share (CIO_MAX_REJECTED_SHARE) of what it was sent."""
     with people_sync.engine(context) as engine:
-        outcomes = engine.outcomes(context.run.run_id)
+        outcomes = engine.outcomes(context.run.run_id, trace=False)
     return metadata.rejection_rate(outcomes, people_sync.settings.cio_max_rejected_share)
 
 
