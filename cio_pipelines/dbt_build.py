@@ -196,9 +196,10 @@ def _finding(manifest: Mapping[str, Any], unique_id: str, failures: Any) -> str:
 
 
 def _error(message: str | None) -> str:
-    # the first line repeats the name
-    text = re.sub(r"^(?:Runtime|Database|Compilation) Error in .*\n\s*", "", message or "no message")
-    lines = [line.strip() for line in without_values(text).splitlines() if line.strip()]
+    # the first line, which repeats the name, also says what may quote values: it goes last
+    text = without_values(message or "no message")
+    text = re.sub(r"^(?:Runtime|Database|Compilation) Error in .*\n\s*", "", text)
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
     return " ".join(lines[:2])
 
 
