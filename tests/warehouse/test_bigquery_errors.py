@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import pytest
 import sqlalchemy as sa
@@ -129,6 +129,22 @@ CASES: dict[str, tuple[int, str, str, type[WarehouseError], str, str]] = {
         "a table has no column phase",
         "cio doctor",
     ),
+    "a column of a table that is gone": (
+        400,
+        "Name phase not found inside sync_plan at [1:8]",
+        "invalidQuery",
+        WarehouseError,
+        "a table has no column phase",
+        "cio doctor",
+    ),
+    "a column of another type": (
+        400,
+        "Query column 3 has type STRING which cannot be inserted into column phase, which has type INT64",
+        "invalidQuery",
+        WarehouseError,
+        "a table has no column phase, or another type of it",
+        "cio doctor",
+    ),
     "a value that it quotes": (
         400,
         f"Bad int64 value: {SECRET}",
@@ -191,8 +207,8 @@ def test_a_host_that_does_not_answer_is_told() -> None:
             client_options={"api_endpoint": "http://127.0.0.1:1"},
         ) as opened:
             # as it is, the client tries for ten minutes
-            monkey: Any = opened
-            monkey.query_and_wait = lambda query, **options: bigquery.Client.query_and_wait(
+            client_, any_client = cast("Any", opened), cast("Any", bigquery.Client)
+            client_.query_and_wait = lambda query, **options: any_client.query_and_wait(
                 opened, query, **options | {"retry": None, "job_retry": None}
             )
             yield opened

@@ -43,8 +43,8 @@ _CEILING = re.compile(r"limit for bytes billed: (\d+)\. (\d+) or higher required
 _PERMISSION = re.compile(r"\b(bigquery\.\w+\.\w+|storage\.\w+\.\w+)\b")
 _NAMED = re.compile(r"(Project|Dataset|Table|Job|Session) ([\w:.-]+)")
 _ALTERED = re.compile(
-    r"Unrecognized name: (`?[\w.]+`?)|Name (\w+) not found inside|Column (\w+) is not present|"
-    r"No such field: ([\w.]+)|has no column named (\w+)|Column (\w+) has type|has type (\w+) which cannot",
+    r"Unrecognized name: `?(\w+)|Name (\w+) not found inside|Column (\w+) is not present|"
+    r"cannot be inserted into column (\w+)|No such field: (\w+)",
     re.I,
 )
 _CONCURRENT = re.compile(r"concurrent update|Could not serialize access|conflicting transaction", re.I)
@@ -104,7 +104,7 @@ def _translated(error: BaseException, name: str) -> WarehouseError:
     if isinstance(error, ServerError):
         return WarehouseUnavailable(f"{name} answered {error.code}.", "Run again in a few minutes.")
     if altered := _ALTERED.search(text):
-        column = next(group for group in altered.groups() if group).strip("`")
+        column = next(group for group in altered.groups() if group)
         return WarehouseError(
             f"{name} refused a statement: a table has no column {column}, or another type of it.",
             "Somebody altered a table of this project: `cio doctor` names what differs.",

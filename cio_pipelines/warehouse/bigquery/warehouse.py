@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 from google.api_core.exceptions import NotFound
 from google.cloud import bigquery, bigquery_storage
-from sqlalchemy.exc import NoSuchTableError
+from sqlalchemy.exc import NoSuchTableError, SAWarning
 from sqlalchemy.pool import NullPool
 
 from cio_pipelines.warehouse.bigquery.connection import BigQueryConnection
@@ -100,13 +101,21 @@ class BigQueryWarehouse:
                 opened.end_session()
 
     def columns(self, schema: str, table: str) -> dict[str, sa.types.TypeEngine[Any]]:
-        with translate_errors(self.name), self._open() as (_, connection):
+        with translate_errors(self.name), self._open() as (client, connection), warnings.catch_warnings():
+            # of JSON, which the dialect does not know
+            warnings.simplefilter("ignore", SAWarning)
             try:
                 found = sa.inspect(connection).get_columns(table, schema=self.dataset(schema))
+                fields = client.get_table(f"{self._place.project}.{self.dataset(schema)}.{table}").schema
             except (NoSuchTableError, NotFound):
                 return {}
+            documents = {field.name for field in fields if field.field_type == "JSON"}
             # members of structs are listed too, with a dot in their names
-            return {column["name"]: column["type"] for column in found if "." not in column["name"]}
+            return {
+                column["name"]: sa.JSON() if column["name"] in documents else column["type"]
+                for column in found
+                if "." not in column["name"]
+            }
 
     def dataset(self, schema: str | None) -> str:
         """The dataset that a schema is."""
