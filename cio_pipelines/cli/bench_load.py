@@ -69,7 +69,7 @@ def _land(zone: LandingZone, events: int, files: int) -> int:
     for number in range(files):
         share = events * (number + 1) // files - events * number // files
         path = new_path("email", now.date())
-        text = lines(path, (Received(now, body) for body in islice(bodies, share)))
+        text = lines(path, [Received(now, body) for body in islice(bodies, share)])
         size += len(text)
         zone.write(path, gzip.compress(text, 1))
     return size

@@ -61,7 +61,8 @@ def _json_texts_duckdb(element: json_texts, compiler: Any, **options: Any) -> st
 @compiles(json_texts, "bigquery")
 def _json_texts_bigquery(element: json_texts, compiler: Any, **options: Any) -> str:
     text = compiler.process(element.clauses, **options)
-    values = ", ".join(f"JSON_VALUE({text}, '$.{path}')" for path in element.paths)
+    # SAFE: a text that is no JSON is one of the things that are asked about
+    values = ", ".join(f"SAFE.JSON_VALUE({text}, '$.{path}')" for path in element.paths)
     return f"[{values}]"
 
 

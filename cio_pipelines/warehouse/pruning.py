@@ -24,4 +24,8 @@ def on_days(column: sa.ColumnElement[Any], days: Iterable[date]) -> sa.ColumnEle
         spans = [(spans[0][0], spans[-1][1])]
     if not spans:
         return sa.false()
-    return sa.or_(*(column.between(sa.literal(first), sa.literal(last)) for first, last in spans))
+    outer = [column >= sa.literal(spans[0][0]), column <= sa.literal(spans[-1][1])]
+    if len(spans) == 1:
+        return sa.and_(*outer)
+    inner = (sa.and_(column >= sa.literal(first), column <= sa.literal(last)) for first, last in spans)
+    return sa.and_(*outer, sa.or_(*inner))

@@ -147,7 +147,8 @@ def _received(days: Sequence[date] | None) -> Sequence[sa.ColumnElement[bool]]:
     if days is None:
         return ()
     first, last = _happened(days)
-    return [webhook_events.c.event_date.between(sa.literal(first), sa.literal(last))]
+    happened = webhook_events.c.event_date
+    return [happened >= sa.literal(first), happened <= sa.literal(last)]
 
 
 def _midnight(day: date) -> datetime:

@@ -1,16 +1,19 @@
 """Where events lie in the landing zone, and how a line of an object is written.
 
 An object is `webhooks/object_type=<type>/received=<YYYY-MM-DD>/<ULID>.ndjson.gz`: gzip of lines
-`{"object":"<path>","line":<from 1>,"received_at":"<UTC, microseconds>Z","body":"<the event>"}`. The event is
-a JSON text inside a JSON string, so that it can be had back byte for byte whatever white space, number format
-or order of keys it came with. What each line says of itself lets a warehouse read many objects at once and
-still tell them apart; lines without it, which earlier releases wrote, are loaded too.
+
+    {"object":"<path>","line":<from 1>,"lines":<how many>,"received_at":"<UTC, microseconds>Z","body":"<event>"}
+
+The event is a JSON text inside a JSON string, so that it can be had back byte for byte whatever white space,
+number format or order of keys it came with. What each line says of itself lets a warehouse read many objects
+at once, tell them apart and see that none lacks a line; lines without it, which earlier releases wrote, are
+loaded too.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from typing import NamedTuple
 
@@ -45,6 +48,7 @@ class Place(NamedTuple):
 class _Line(msgspec.Struct):
     object: str
     line: int
+    lines: int
     received_at: str
     body: str
 
@@ -75,13 +79,14 @@ def place_of(path: str) -> Place | None:
         return None
 
 
-def lines(path: str, events: Iterable[Received]) -> bytes:
+def lines(path: str, events: Sequence[Received]) -> bytes:
     """Events as the NDJSON of a new object. Raises UnicodeDecodeError for a body that is not UTF-8."""
     return msgspec.json.Encoder().encode_lines(
         [
             _Line(
                 path,
                 number,
+                len(events),
                 f"{event.received_at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='microseconds')}Z",
                 event.body.decode(),
             )

@@ -1,9 +1,9 @@
 """Lines that the warehouse reads from a bucket by itself: thousands of objects by one job.
 
 A load job does not tell which object a line is of, so each line says it (`layout.py`). That is believed only
-when the lines of a whole portion fit its objects: each object has lines, numbered from 1 without a gap, and
-no line is of another one. Otherwise, and when the job is refused, nothing was staged, and the portion is read
-here object by object, which finds out what is wrong with which.
+when the lines of a whole portion fit its objects: each object has as many as they say, numbered from 1
+without a gap, and no line is of another one. Otherwise, and when the job is refused, nothing was staged, and
+the portion is read here object by object, which finds out what is wrong with which.
 """
 
 from __future__ import annotations
@@ -49,12 +49,11 @@ class NativeStaging:
             self._loads.load_lines(landed_texts, [self._zone.uri(item.path) for item in objects])
         except LoadRefused:
             return "the warehouse could not read an object of the portion"
-        connection.execute(attribute())
         found = {row.file: row for row in connection.rows(attributions(len(objects) + 1))}
-        if found.keys() == {item.path for item in objects} and all(map(_is_whole, found.values())):
-            return None
-        connection.execute(landed_lines.delete())
-        return "a line of the portion does not say which object it is of"
+        if found.keys() != {item.path for item in objects} or not all(map(_is_whole, found.values())):
+            return "the lines of the portion do not say which objects they are of"
+        connection.execute(attribute())
+        return None
 
 
 def supports(connection: WarehouseConnection, zone: LandingZone) -> LineLoads | None:
@@ -62,34 +61,45 @@ def supports(connection: WarehouseConnection, zone: LandingZone) -> LineLoads | 
     return connection if zone.is_bucket and isinstance(connection, LineLoads) else None
 
 
-def attribute() -> sa.Insert:
-    """Texts into `landed_lines`, as what they say they are."""
-    members = js.json_texts(landed_texts.c.text, "object", "line").label("members")
-    read = sa.select(landed_texts.c.text, members).cte("read_members")
-    values: dict[str, sa.ColumnElement[Any]] = {
-        "file": js.text_at(read.c.members, 1),
-        "line": fn.integer_of_text(js.text_at(read.c.members, 2)),
-        # a line has its end, as when it is read here
-        "text": read.c.text + "\n",
-    }
-    return landed_lines.insert().from_select(list(values), sa.select(*values.values()))
-
-
 def attributions(limit: int) -> sa.Select[Any]:
-    """By file: `lines`, how many different numbers they have, the `first` and the `last`."""
-    lines = landed_lines.c
+    """By file, as the texts say: `lines`, the `numbers` that they have, the `first`, the `last`, and how many
+    they say there are at the `least` and at the `most`.
+    """
+    said = _said()
     return (
         sa.select(
-            lines.file,
+            said.c.file,
             sa.func.count().label("lines"),
-            sa.func.count(sa.distinct(lines.line)).label("numbers"),
-            sa.func.min(lines.line).label("first"),
-            sa.func.max(lines.line).label("last"),
+            sa.func.count(sa.distinct(said.c.line)).label("numbers"),
+            sa.func.min(said.c.line).label("first"),
+            sa.func.max(said.c.line).label("last"),
+            sa.func.min(said.c.lines).label("least"),
+            sa.func.max(said.c.lines).label("most"),
         )
-        .group_by(lines.file)
+        .group_by(said.c.file)
         .limit(limit)
     )
 
 
+def attribute() -> sa.Insert:
+    """Texts into `landed_lines`, as lines of what they say they are of."""
+    said = _said()
+    # a line has its end, as when it is read here
+    rows = sa.select(said.c.file, said.c.line, said.c.text + "\n")
+    return landed_lines.insert().from_select(["file", "line", "text"], rows)
+
+
+def _said() -> sa.CTE:
+    """What each text says of itself: `file`, `line` and `lines`."""
+    members = js.json_texts(landed_texts.c.text, "object", "line", "lines").label("members")
+    read = sa.select(landed_texts.c.text, members).cte("read_members")
+    return sa.select(
+        read.c.text,
+        js.text_at(read.c.members, 1).label("file"),
+        fn.integer_of_text(js.text_at(read.c.members, 2)).label("line"),
+        fn.integer_of_text(js.text_at(read.c.members, 3)).label("lines"),
+    ).cte("said")
+
+
 def _is_whole(row: sa.Row[Any]) -> bool:
-    return row.first == 1 and row.lines == row.numbers == row.last
+    return row.first == 1 and row.lines == row.numbers == row.last == row.least == row.most

@@ -22,10 +22,16 @@ _MACHINES = {"x86_64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 
 
 @pytest.fixture(scope="session")
-def gcs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a server with one bucket."""
+def gcs_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the server keeps objects, each in a file `<bucket>/<name>`."""
     root = tmp_path_factory.mktemp("gcs")
     (root / BUCKET).mkdir()
+    return root
+
+
+@pytest.fixture(scope="session")
+def gcs(gcs_folder: Path) -> Iterator[str]:
+    """The address of a server with one bucket."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{probe.getsockname()[1]}"
@@ -37,7 +43,7 @@ def gcs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         "host": "127.0.0.1",
         "port": address.partition(":")[2],
         "backend": "filesystem",
-        "filesystem-root": str(root),
+        "filesystem-root": str(gcs_folder),
         "public-host": address,
         "external-url": f"http://{address}",
     }

@@ -6,15 +6,12 @@ from pathlib import Path
 
 from cio_pipelines.landing import LandingZone
 from cio_pipelines.landing.discovery import Cursor
-from cio_pipelines.webhooks.audit import EventAudit
-from cio_pipelines.webhooks.load import EventLoad
 from cio_pipelines.webhooks_runs import listing
 from tests.webhooks.rig_load import MONDAY, LoadRig, event
 
 
 def test_events_of_any_zone_are_found_and_loaded(tmp_path: Path, zone: LandingZone) -> None:
-    rig = LoadRig(tmp_path)
-    rig.zone, rig.load, rig.audit = zone, EventLoad(rig.warehouse, zone), EventAudit(rig.warehouse, zone)
+    rig = LoadRig(tmp_path, zone=zone)
     rig.land([event(1), event(2)])
     seen, _ = listing(zone, Cursor())
 

@@ -59,9 +59,10 @@ def landed(folder: Path) -> list[tuple[str, bytes]]:
         path = str(file.relative_to(folder))
         place = place_of(path)
         assert place is not None
-        for number, line in enumerate(gzip.decompress(file.read_bytes()).splitlines(), 1):
+        lines = gzip.decompress(file.read_bytes()).splitlines()
+        for number, line in enumerate(lines, 1):
             record = json.loads(line)
-            assert (record["object"], record["line"]) == (path, number)
+            assert (record["object"], record["line"], record["lines"]) == (path, number, len(lines))
             assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", record["received_at"])
             assert record["received_at"].startswith(place.received.isoformat())
             found.append((place.object_type, record["body"].encode("utf-8", "surrogatepass")))

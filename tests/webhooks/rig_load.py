@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from cio_pipelines.landing import LandingZone
 from cio_pipelines.landing.manifest import landed_files
-from cio_pipelines.warehouse import open_warehouse
+from cio_pipelines.warehouse import Warehouse, open_warehouse
 from cio_pipelines.webhooks.audit import EventAudit
 from cio_pipelines.webhooks.layout import Received, folder, lines, new_path
 from cio_pipelines.webhooks.load import EventLoad
@@ -47,11 +47,18 @@ def event(number: int, **members: Any) -> bytes:
 class LoadRig:
     """Lands events and loads them."""
 
-    def __init__(self, folder: Path, **options: Any) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        zone: LandingZone | None = None,
+        warehouse: Warehouse | None = None,
+        **options: Any,
+    ) -> None:
         self.folder = folder / "zone"
         self.database = folder / "warehouse.duckdb"
-        self.zone = LandingZone(f"file://{self.folder}")
-        self.warehouse = open_warehouse(f"duckdb:///{self.database}", memory_limit="300MB")
+        self.zone = zone or LandingZone(f"file://{self.folder}")
+        self.warehouse = warehouse or open_warehouse(f"duckdb:///{self.database}", memory_limit="300MB")
         self.load = EventLoad(self.warehouse, self.zone, **options)
         self.audit = EventAudit(self.warehouse, self.zone)
         self.runs = 0
