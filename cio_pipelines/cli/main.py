@@ -10,7 +10,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from cio_pipelines.cli import bench, dead_letters, demo, dev, doctor, load, sandbox, serve, sync
+from cio_pipelines.cli import bench, dead_letters, demo, dev, doctor, load, move, sandbox, serve, sync
 from cio_pipelines.cli.console import complain
 from cio_pipelines.cli.receiver import ReceiverError
 from cio_pipelines.customerio import CustomerIOError
@@ -42,6 +42,7 @@ app = typer.Typer(
 app.add_typer(sync.app, name="sync")
 app.add_typer(load.app, name="load")
 app.add_typer(dead_letters.app, name="dead-letters")
+app.command()(move.move)
 app.command()(doctor.doctor)
 app.command()(sandbox.sandbox)
 app.command()(serve.serve)

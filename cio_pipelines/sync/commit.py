@@ -12,8 +12,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from cio_pipelines.sync.key import RunKey
-from cio_pipelines.sync.runs import ERASURE
+from cio_pipelines.sync.key import RunKey, SyncKey
+from cio_pipelines.sync.runs import ERASURE, Runs
 from cio_pipelines.sync.state import (
     ERASURE_HASH,
     dead_letters,
@@ -249,3 +249,9 @@ class Commit:
 
 def _same(row: sa.Subquery) -> Column:
     return sa.and_(row.c.person_id == sync_plan.c.person_id, row.c.phase == sync_plan.c.phase)
+
+
+def finish_killed(connection: WarehouseConnection, key: SyncKey, max_attempts: int) -> None:
+    """Commit runs that were killed. Under the lease: whoever has it knows that none of them is alive."""
+    for killed in Runs(connection, key).unfinished():
+        Commit(connection, killed, max_attempts).execute("killed")

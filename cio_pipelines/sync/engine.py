@@ -25,7 +25,7 @@ import sqlalchemy as sa
 
 from cio_pipelines.customerio import TrackClient
 from cio_pipelines.sync.candidates import Mart
-from cio_pipelines.sync.commit import Commit
+from cio_pipelines.sync.commit import finish_killed
 from cio_pipelines.sync.delivery import deliver
 from cio_pipelines.sync.erasing import plan_erasures
 from cio_pipelines.sync.errors import SourceContractError
@@ -219,8 +219,7 @@ class PeopleSync:
         lease = Lease(self._key, run_id)
         lease.acquire(connection)
         try:
-            for killed in Runs(connection, self._key).unfinished():
-                Commit(connection, killed, self._settings.max_attempts).execute("killed")
+            finish_killed(connection, self._key, self._settings.max_attempts)
             yield lease
         except BaseException:
             lease.release(connection)

@@ -5,7 +5,8 @@
     ├── MappingError           a column cannot be an attribute
     ├── SyncInProgress         another run holds the lease of this workspace
     ├── UnknownRun             no such run in the ledger, or it is in the wrong state for the call
-    └── PlanOutdated           the lease under which the plan was made is gone
+    ├── PlanOutdated           the lease under which the plan was made is gone
+    └── MoveRefused            there is nothing to move, or it would mix with what is there
 
 A row's fault is never an exception: it is an outcome in the ledger.
 """
@@ -40,3 +41,7 @@ class UnknownRun(SyncError):
 
 class PlanOutdated(SyncError):
     """The plan may no longer fit the snapshot: another run could have synced in between."""
+
+
+class MoveRefused(SyncError):
+    """A move to another warehouse would find nothing, or mix with what is there; nothing was moved."""
