@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import psycopg
@@ -44,7 +45,7 @@ def test_a_run_on_postgresql_tells_what_it_made_and_quotes_nobody(
 
     assert built.success
     [mart] = [event for event in built.get_asset_materialization_events() if event.asset_key == MART]
-    metadata = mart.materialization.metadata
+    metadata: dict[str, Any] = dict(mart.materialization.metadata)
     assert metadata["dagster/row_count"].value == 50
     assert metadata["dagster/storage_kind"].value == "postgres"
     columns = {column.name: column.type for column in metadata["dagster/column_schema"].value.columns}

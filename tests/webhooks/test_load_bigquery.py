@@ -39,4 +39,4 @@ def test_every_statement_of_the_load_is_good_bigquery(tmp_path: Path) -> None:
         for text in texts
         if text.strip().startswith("CREATE TABLE IF NOT EXISTS `customerio`.`webhook_events`")
     ]
-    assert "\nPARTITION BY event_date\nCLUSTER BY object_type, metric OPTIONS(" in events
+    assert "\nPARTITION BY event_date\nCLUSTER BY loaded_at, object_type OPTIONS(" in events
