@@ -15,7 +15,7 @@ from sqlalchemy.exc import CompileError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
-from cio_pipelines.warehouse.postgresql_json import readable
+from cio_pipelines.warehouse.postgresql_json import has_halves, readable
 
 
 def evaluated_once(rows: sa.Select[Any]) -> sa.Select[Any]:
@@ -46,12 +46,13 @@ def _compile(element: Dialected, compiler: Any, **options: Any) -> str:
 
 
 class json_text(Dialected):
-    """The JSON text of a value: quoted and escaped text, or an array or object."""
+    """The JSON text of a value: quoted and escaped text, or an array or object. NULL for NULL."""
 
     type = sa.String()
     templates: ClassVar[dict[str, str]] = {
         "duckdb": "CAST(to_json({0}) AS VARCHAR)",
-        "bigquery": "TO_JSON_STRING({0})",
+        # of NULL it makes the text null
+        "bigquery": "NULLIF(TO_JSON_STRING({0}), 'null')",
         "postgresql": "CAST(to_json({0}) AS VARCHAR)",
     }
 
@@ -146,7 +147,8 @@ class join_text(Dialected):
     type = sa.String()
     templates: ClassVar[dict[str, str]] = {
         "duckdb": "concat_ws(',', {all})",
-        "bigquery": "ARRAY_TO_STRING([{all}], ',')",
+        # of nothing but NULLs the emulator makes NULL, and the documentation says nothing
+        "bigquery": "IFNULL(ARRAY_TO_STRING([{all}], ','), '')",
         "postgresql": "array_to_string(ARRAY[{all}], ',')",
     }
 
@@ -216,8 +218,9 @@ class is_broken_json(Dialected):
     templates: ClassVar[dict[str, str]] = {
         # json_valid() lets them pass. Outside its strings, nothing else in a JSON text has these letters.
         "duckdb": ("regexp_matches(regexp_replace({0}, '" + _JSON_STRING + "', '', 'g'), '(?i)nan|inf')"),
-        "bigquery": "(SAFE.PARSE_JSON({0}, wide_number_mode => 'round') IS NULL)",
-        "postgresql": "({0} IS NULL AND FALSE)",
+        "bigquery": "({0} IS NOT NULL AND SAFE.PARSE_JSON({0}, wide_number_mode => 'round') IS NULL)",
+        # its own arrays and rows write NaN as a text
+        "postgresql": has_halves("{0}"),
     }
 
 

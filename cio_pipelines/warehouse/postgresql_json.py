@@ -13,7 +13,8 @@ _CONTAINERS = 2_000
 _HEX = "[0-9a-fA-F]"
 _HIGH = rf"\\u[dD][89abAB]{_HEX}{_HEX}"
 _LOW = rf"\\u[dD][c-fC-F]{_HEX}{_HEX}"
-_UNREADABLE = rf"\\u0000|{_HIGH}(?!{_LOW})|(?<!{_HIGH}){_LOW}"
+_HALVES = rf"{_HIGH}(?!{_LOW})|(?<!{_HIGH}){_LOW}"
+_UNREADABLE = rf"\\u0000|{_HALVES}"
 
 # braces by their code: these are parts of templates
 _OPENING = "'[' || chr(123)"
@@ -38,8 +39,7 @@ def is_shallow(text: str) -> str:
 
 def readable(text: str) -> str:
     """SQL of a text as `json`, U+FFFD in the place of what texts cannot hold; NULL for what is no JSON."""
-    # first the escaped backslashes: then each backslash that is left begins an escape
-    mended = f"regexp_replace(replace({text}, '\\\\', '\\u005c'), '{_UNREADABLE}', '\\ufffd', 'g')"
+    mended = f"regexp_replace({_unescaped(text)}, '{_UNREADABLE}', '\\ufffd', 'g')"
     plain = f"CASE WHEN strpos({text}, '\\u') = 0 THEN {text} ELSE {mended} END"
     return f"CASE WHEN {is_valid(text)} THEN CAST({plain} AS JSON) END"
 
@@ -47,3 +47,13 @@ def readable(text: str) -> str:
 def is_valid(text: str) -> str:
     """SQL of whether a text is JSON that can be looked into."""
     return f"CASE WHEN {is_shallow(text)} THEN pg_input_is_valid({text}, 'json') ELSE FALSE END"
+
+
+def has_halves(text: str) -> str:
+    """SQL of whether a JSON text has halves of surrogate pairs, which other parsers refuse."""
+    return f"CASE WHEN strpos({text}, '\\u') = 0 THEN FALSE ELSE {_unescaped(text)} ~ '{_HALVES}' END"
+
+
+def _unescaped(text: str) -> str:
+    """Without escaped backslashes: then each backslash that is left begins an escape."""
+    return f"replace({text}, '\\\\', '\\u005c')"

@@ -106,30 +106,33 @@ FROM (
       `customerio_people`.`person_id` AS `person_id`,
       `customerio_people`.`updated_at` AS `updated_at`,
       coalesce(`customerio_people`.`opted_out`, FALSE) AS `opted_out`,
-      @p || ARRAY_TO_STRING(
-        [
-          @p || CAST(`customerio_people`.`amount` AS STRING),
-          @p || CAST(UNIX_SECONDS(CAST(`customerio_people`.`at` AS TIMESTAMP)) AS STRING),
-          @p || CAST((
-            UNIX_DATE(`customerio_people`.`day`) * 86400
-          ) AS STRING),
-          @p || nullif(TO_JSON_STRING(`customerio_people`.`doc`), @p),
-          @p || TO_JSON_STRING(CAST(`customerio_people`.`email` AS STRING)),
-          @p || CASE
-            WHEN `customerio_people`.`flag`
-            THEN @p
-            WHEN (
-              NOT `customerio_people`.`flag`
-            )
-            THEN @p
-          END,
-          @p || CAST(`customerio_people`.`number` AS STRING),
-          @p || CAST(`customerio_people`.`part` AS STRING),
-          @p || TO_JSON_STRING(`customerio_people`.`ratio`),
-          @p || nullif(TO_JSON_STRING(`customerio_people`.`tags`), @p),
-          @p || CAST(`customerio_people`.`total` AS STRING)
-        ],
-        ','
+      @p || IFNULL(
+        ARRAY_TO_STRING(
+          [
+            @p || CAST(`customerio_people`.`amount` AS STRING),
+            @p || CAST(UNIX_SECONDS(CAST(`customerio_people`.`at` AS TIMESTAMP)) AS STRING),
+            @p || CAST((
+              UNIX_DATE(`customerio_people`.`day`) * 86400
+            ) AS STRING),
+            @p || nullif(TO_JSON_STRING(`customerio_people`.`doc`), @p),
+            @p || NULLIF(TO_JSON_STRING(CAST(`customerio_people`.`email` AS STRING)), 'null'),
+            @p || CASE
+              WHEN `customerio_people`.`flag`
+              THEN @p
+              WHEN (
+                NOT `customerio_people`.`flag`
+              )
+              THEN @p
+            END,
+            @p || CAST(`customerio_people`.`number` AS STRING),
+            @p || CAST(`customerio_people`.`part` AS STRING),
+            @p || NULLIF(TO_JSON_STRING(`customerio_people`.`ratio`), 'null'),
+            @p || nullif(NULLIF(TO_JSON_STRING(`customerio_people`.`tags`), 'null'), @p),
+            @p || CAST(`customerio_people`.`total` AS STRING)
+          ],
+          ','
+        ),
+        ''
       ) || @p AS `attributes`,
       CASE
         WHEN (
@@ -157,7 +160,11 @@ FROM (
         )
         THEN @p
         WHEN (
-          SAFE.PARSE_JSON(TO_JSON_STRING(`customerio_people`.`doc`), wide_number_mode => 'round') IS NULL
+          NOT NULLIF(TO_JSON_STRING(`customerio_people`.`doc`), 'null') IS NULL
+          AND SAFE.PARSE_JSON(
+            NULLIF(TO_JSON_STRING(`customerio_people`.`doc`), 'null'),
+            wide_number_mode => 'round'
+          ) IS NULL
         )
         THEN @p
         WHEN (
@@ -173,11 +180,15 @@ FROM (
         )
         THEN @p
         WHEN (
-          BYTE_LENGTH(nullif(TO_JSON_STRING(`customerio_people`.`tags`), @p)) > @p
+          BYTE_LENGTH(nullif(NULLIF(TO_JSON_STRING(`customerio_people`.`tags`), 'null'), @p)) > @p
         )
         THEN @p
         WHEN (
-          SAFE.PARSE_JSON(TO_JSON_STRING(`customerio_people`.`tags`), wide_number_mode => 'round') IS NULL
+          NOT NULLIF(TO_JSON_STRING(`customerio_people`.`tags`), 'null') IS NULL
+          AND SAFE.PARSE_JSON(
+            NULLIF(TO_JSON_STRING(`customerio_people`.`tags`), 'null'),
+            wide_number_mode => 'round'
+          ) IS NULL
         )
         THEN @p
         WHEN (
@@ -211,7 +222,11 @@ FROM (
         )
         THEN @p
         WHEN (
-          SAFE.PARSE_JSON(TO_JSON_STRING(`customerio_people`.`doc`), wide_number_mode => 'round') IS NULL
+          NOT NULLIF(TO_JSON_STRING(`customerio_people`.`doc`), 'null') IS NULL
+          AND SAFE.PARSE_JSON(
+            NULLIF(TO_JSON_STRING(`customerio_people`.`doc`), 'null'),
+            wide_number_mode => 'round'
+          ) IS NULL
         )
         THEN @p
         WHEN (
@@ -227,11 +242,15 @@ FROM (
         )
         THEN @p
         WHEN (
-          BYTE_LENGTH(nullif(TO_JSON_STRING(`customerio_people`.`tags`), @p)) > @p
+          BYTE_LENGTH(nullif(NULLIF(TO_JSON_STRING(`customerio_people`.`tags`), 'null'), @p)) > @p
         )
         THEN @p
         WHEN (
-          SAFE.PARSE_JSON(TO_JSON_STRING(`customerio_people`.`tags`), wide_number_mode => 'round') IS NULL
+          NOT NULLIF(TO_JSON_STRING(`customerio_people`.`tags`), 'null') IS NULL
+          AND SAFE.PARSE_JSON(
+            NULLIF(TO_JSON_STRING(`customerio_people`.`tags`), 'null'),
+            wide_number_mode => 'round'
+          ) IS NULL
         )
         THEN @p
         WHEN (
