@@ -36,9 +36,6 @@ _DEFAULTS = {"application_name": "cio_pipelines", "connect_timeout": "15"}
 _SORTING_MEMORY = "256MB"
 """Of each sort and hash table of a statement: ids of some three million people."""
 
-_SORTING_MEMORY = "256MB"
-"""Of each sort and hash table of a statement: ids of some three million people."""
-
 
 class Composite(sa.types.UserDefinedType[Any]):
     """A row type, which SQLAlchemy does not know."""
@@ -133,11 +130,6 @@ class PostgreSQLWarehouse:
         # casts to text follow these
         connection.cursor().execute("SET DateStyle = 'ISO, YMD'")
         connection.cursor().execute("SET client_encoding = 'UTF8'")
-        # What is compared was written a moment ago, so that the server has no statistics of it, expects one
-        # row, and goes through it for each row of the other side: 8,000 people took two minutes to sync.
-        connection.cursor().execute("SET enable_nestloop = off")
-        # a list of ids larger than this is gone through for each row too
-        connection.cursor().execute(f"SET work_mem = '{_SORTING_MEMORY}'")
         # What is compared was written a moment ago, so that the server has no statistics of it, expects one
         # row, and goes through it for each row of the other side: 8,000 people took two minutes to sync.
         connection.cursor().execute("SET enable_nestloop = off")
