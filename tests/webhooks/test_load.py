@@ -368,7 +368,11 @@ def _is_utf8(line: bytes) -> bool:
     return True
 
 
-@pytest.mark.parametrize("data", [b"", b"plain text", gzip.compress(b"a\nb\n")[:-4]])
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"plain text", gzip.compress(b"a\nb\n")[:-4]],
+    ids=["nothing", "plain text", "cut off"],  # the last holds the time, and workers must agree on names
+)
 def test_what_is_not_whole_gzip_is_broken(data: bytes) -> None:
     if not data:
         assert list(read_lines("o", data)) == []
