@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 
 from cio_pipelines.customerio import Region, RetryPolicy, TrackClient
 from cio_pipelines.landing import LandingZone
+from cio_pipelines.landing.sweeping import REQUESTS
 from cio_pipelines.sync.engine import PeopleSync
 from cio_pipelines.sync.guards import GuardLimits, Limits
 from cio_pipelines.sync.push import PushSettings
@@ -114,6 +115,7 @@ class Settings(BaseModel):
     cio_webhook_tolerance_seconds: Annotated[int, Field(ge=1)] = 8 * 86_400
     cio_webhook_commit_seconds: Annotated[float, Field(gt=0, le=2)] = 0.05
     cio_webhook_handlers: str = ""
+    cio_sensor_requests: Annotated[int, Field(ge=4)] = REQUESTS
     cio_sync_cron: str = "*/15 * * * *"
     cio_full_sync_cron: str = "30 3 * * *"
 

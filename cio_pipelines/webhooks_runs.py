@@ -6,25 +6,23 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 
 import dagster as dg
-import msgspec
 
 from cio_pipelines.landing import LandingZone
-from cio_pipelines.landing.discovery import Cursor, Wanted, fingerprint
+from cio_pipelines.landing.discovery import Cursor, Wanted
+from cio_pipelines.landing.sweeping import REQUESTS, look
 from cio_pipelines.partitions import utc_days
 from cio_pipelines.runs import partition_range_tags
+from cio_pipelines.webhooks.layout import place_of
 from cio_pipelines.webhooks.objects import Landed
 
 RECENT_DAYS = 3
-"""Days of receipt that every tick looks at."""
-
-SWEPT_DAYS = 10
-"""Older days that a tick looks at besides, in turn: an object may come late, but rarely does."""
+"""Days of receipt at whose ends every look begins."""
 
 
-def listing(zone: LandingZone, cursor: Cursor) -> tuple[dict[str, str], Cursor]:
-    """Fingerprints of the days that this tick looks at, and the cursor that says where the next goes on.
+def listing(zone: LandingZone, cursor: Cursor, requests: int = REQUESTS) -> tuple[dict[str, str], Cursor]:
+    """Fingerprints of days as far as they were looked at, and the cursor that says where to go on.
 
-    These are the newest days, those never loaded, and some of the others in turn.
+    `requests` bounds what the look costs beside finding out which folders there are.
 
     Raises:
         LandingUnavailable: the zone cannot be listed.
@@ -32,14 +30,12 @@ def listing(zone: LandingZone, cursor: Cursor) -> tuple[dict[str, str], Cursor]:
     landed = Landed(zone)
     known = set(utc_days.get_partition_keys())
     # what lies outside the partitions no run could take; the check all_files_loaded and `cio load` tell of it
-    days = [day for day in landed.days if day.isoformat() in known]
-    recent = days[-RECENT_DAYS:]
-    older = [day for day in days[:-RECENT_DAYS] if day.isoformat() in cursor.done]
-    new = [day for day in days[:-RECENT_DAYS] if day.isoformat() not in cursor.done]
-    swept = [day for day in older if day.isoformat() > cursor.swept][:SWEPT_DAYS]
-    cursor = msgspec.structs.replace(cursor, swept=swept[-1].isoformat() if swept else "")
-    wanted = [*new, *swept, *recent]
-    return {day.isoformat(): fingerprint(landed.objects([day])) for day in wanted}, cursor
+    days = {day.isoformat(): landed.folders(day) for day in landed.days if day.isoformat() in known}
+
+    def counts(path: str) -> bool:
+        return place_of(path) is not None
+
+    return look(zone, days, cursor, recent=RECENT_DAYS, counts=counts, requests=requests)
 
 
 def consecutive(parts: Sequence[str]) -> list[list[str]]:

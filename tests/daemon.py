@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
+import msgspec
 
 from cio_pipelines.landing.discovery import Asked, Cursor
 
@@ -61,4 +62,4 @@ class SensorDaemon:
         """Every wait for another try is over."""
         cursor = Cursor.read(self.cursor)
         asked = {part: Asked(a.fingerprint, a.run_key, a.attempt, 0.0) for part, a in cursor.asked.items()}
-        self.cursor = Cursor(cursor.done, asked, cursor.swept).written()
+        self.cursor = msgspec.structs.replace(cursor, asked=asked).written()

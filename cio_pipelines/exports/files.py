@@ -67,6 +67,12 @@ def parsed(item: LandedObject) -> ExportFile | None:
     return ExportFile(item, table, int(found["version"]), int(found["workspace"]), int(found["number"]))
 
 
+def dataset_of(path: str) -> str | None:
+    """The dataset of the export that an object is, None for any other object."""
+    file = parsed(LandedObject(path, 0))
+    return file.dataset if file is not None else None
+
+
 def list_exports(zone: LandingZone) -> Exports:
     """What lies directly in the zone's root. Raises LandingUnavailable."""
     files: dict[str, list[ExportFile]] = {name: [] for name in TABLES}

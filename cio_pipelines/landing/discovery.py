@@ -13,7 +13,7 @@ from typing import Literal
 
 import msgspec
 
-from cio_pipelines.landing.stores import LandedObject
+from cio_pipelines.landing.looks import Look
 
 RunState = Literal["running", "succeeded", "incomplete", "failed", "missing"]
 """`incomplete`: it ended well but for some objects. `missing`: there is no such run, or no longer."""
@@ -34,20 +34,38 @@ class Asked(msgspec.Struct, frozen=True):
     at: float
 
 
+class Sweep(msgspec.Struct, frozen=True):
+    """A look at a part from the beginning that is not over: where it goes on, and folder → what was seen."""
+
+    part: str
+    at: str = ""
+    looks: dict[str, Look] = {}
+
+
 class Cursor(msgspec.Struct, frozen=True):
     """What the sensor remembers: the listing that was last loaded of each part, and runs that are not over.
 
-    `swept` is for callers that look at some of the parts only: where they left off.
+    The rest is where looks at the zone left off (`sweeping.py`): folder → what was seen of it, of the newest
+    parts; part → listing that differs and could not be asked for yet, of the others; a sweep that is not
+    over; how many there were, and the last part of each rotation.
     """
 
     done: dict[str, str] = {}
     asked: dict[str, Asked] = {}
-    swept: str = ""
+    looks: dict[str, Look] = {}
+    found: dict[str, str] = {}
+    sweep: Sweep | None = None
+    turns: int = 0
+    after: dict[str, str] = {}
 
     @classmethod
     def read(cls, text: str | None) -> Cursor:
         """A cursor as it was written. Raises msgspec.DecodeError for anything else."""
         return msgspec.json.decode(text, type=cls) if text else cls()
+
+    def knows(self, part: str) -> bool:
+        """Whether a part was ever seen."""
+        return part in self.done or part in self.asked or part in self.found
 
     def written(self) -> str:
         """The cursor as text."""
@@ -59,14 +77,6 @@ class Wanted(msgspec.Struct, frozen=True):
 
     parts: tuple[str, ...]
     run_key: str
-
-
-def fingerprint(objects: Iterable[LandedObject]) -> str:
-    """Sixteen hex digits that change when an object is added; their order does not matter."""
-    digest = hashlib.sha256()
-    for item in sorted(objects):
-        digest.update(f"{item.path}\n{item.size}\n".encode())
-    return digest.hexdigest()[:16]
 
 
 def decide(
@@ -99,7 +109,7 @@ def decide(
         if states[entry.run_key] == "succeeded":
             done[part] = entry.fingerprint
             del asked[part]
-    settled = Cursor(done, asked, cursor.swept)
+    settled = _settled(cursor, done, asked)
     if "running" in states.values():
         return [], settled
     ready = sorted(
@@ -115,7 +125,16 @@ def decide(
         run_key = f"{name}/{ends}/{together}/{attempt}"
         wanted.append(Wanted(tuple(parts), run_key))
         asked |= {part: Asked(listed[part], run_key, attempt, now) for part in parts}
-    return wanted, Cursor(done, asked, cursor.swept)
+    return wanted, _settled(cursor, done, asked)
+
+
+def _settled(cursor: Cursor, done: dict[str, str], asked: dict[str, Asked]) -> Cursor:
+    found = {
+        part: seen
+        for part, seen in cursor.found.items()
+        if done.get(part) != seen and (part not in asked or asked[part].fingerprint != seen)
+    }
+    return msgspec.structs.replace(cursor, done=done, asked=asked, found=found)
 
 
 def _is_due(asked: Asked | None, states: Mapping[str, RunState], seen: str, now: float) -> bool:

@@ -31,6 +31,10 @@ class Landed:
         """Days of which there may be objects, oldest first."""
         return sorted(self._folders)
 
+    def folders(self, day: date) -> list[str]:
+        """Paths of the folders of a day, one for each object type."""
+        return sorted(self._folders.get(day, []))
+
     def objects(self, days: Iterable[date]) -> Iterator[LandedObject]:
         """The objects of some days, by folder and name, listed while they are taken.
 
@@ -44,7 +48,7 @@ class Landed:
         Raises LandingUnavailable.
         """
         for day in days:
-            for folder in self._folders.get(day, []):
+            for folder in self.folders(day):
                 yield from self._zone.objects(folder)
 
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import random
 from dataclasses import dataclass, field
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cio_pipelines.landing import LandedObject
 from cio_pipelines.landing.discovery import (
     FIRST_WAIT,
     LONGEST_WAIT,
@@ -16,7 +14,6 @@ from cio_pipelines.landing.discovery import (
     RunState,
     Wanted,
     decide,
-    fingerprint,
 )
 
 
@@ -134,15 +131,6 @@ def test_a_part_that_is_not_listed_is_left_as_it_is() -> None:
 
     assert sensor.tick() == []
     assert sensor.cursor.done == {"monday": "a"}
-
-
-def test_a_fingerprint_depends_on_names_and_sizes_only() -> None:
-    objects = [LandedObject(f"a/{number}", number) for number in range(20)]
-    shuffled = random.Random(1).sample(objects, len(objects))
-
-    assert fingerprint(objects) == fingerprint(shuffled)
-    assert fingerprint(objects) != fingerprint(objects[1:])
-    assert fingerprint(objects) != fingerprint([*objects[1:], LandedObject("a/0", 1)])
 
 
 @given(st.lists(st.tuples(st.sampled_from("mtw"), st.sampled_from("asfmi")), max_size=60))

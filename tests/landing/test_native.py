@@ -25,7 +25,6 @@ from tests.webhooks.rig_load import MONDAY, NOON, LoadRig, event
 
 from .conftest import BUCKET
 
-
 pytestmark = pytest.mark.slow  # a statement takes the emulator a third of a second
 
 

@@ -3,8 +3,9 @@
 import dagster as dg
 
 from cio_pipelines.defs.exports.assets import KEYS
-from cio_pipelines.exports.files import list_exports
-from cio_pipelines.landing.discovery import Cursor, Wanted, fingerprint
+from cio_pipelines.exports.files import dataset_of
+from cio_pipelines.landing.discovery import Cursor, Wanted
+from cio_pipelines.landing.sweeping import look_at_folder
 from cio_pipelines.landing_sensor import evaluate, together
 from cio_pipelines.resources import ExportsResource
 
@@ -24,13 +25,12 @@ load_exports = dg.define_asset_job(
 )
 def export_files(context: dg.SensorEvaluationContext, exports: ExportsResource) -> dg.SensorResult:
     """One run for all tables with something new, and none while one is under way."""
-    listed = {
-        name: fingerprint(file.item for file in files)
-        for name, files in list_exports(exports.zone()).files.items()
-        if files
-    }
+    requests = exports.settings.cio_sensor_requests
+    listed, cursor = look_at_folder(
+        exports.zone(), "", Cursor.read(context.cursor), dataset_of, requests=requests
+    )
 
     def request(wanted: Wanted) -> dg.RunRequest:
         return dg.RunRequest(wanted.run_key, asset_selection=[KEYS[name] for name in wanted.parts])
 
-    return evaluate(context, "export_files", listed, Cursor.read(context.cursor), together, request)
+    return evaluate(context, "export_files", listed, cursor, together, request)

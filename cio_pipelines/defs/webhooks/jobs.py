@@ -29,7 +29,8 @@ load_webhooks = dg.define_asset_job(
 )
 def landed_webhooks(context: dg.SensorEvaluationContext, webhooks: WebhooksResource) -> dg.SensorResult:
     """One run for consecutive days, and none while one is under way."""
-    listed, cursor = listing(webhooks.zone(), Cursor.read(context.cursor))
+    requests = webhooks.settings.cio_sensor_requests
+    listed, cursor = listing(webhooks.zone(), Cursor.read(context.cursor), requests)
 
     def request(wanted: Wanted) -> dg.RunRequest:
         return requested(wanted, webhook_events.key)
