@@ -207,7 +207,8 @@ class PeopleSync:
     def _planner(
         self, connection: WarehouseConnection, mart: Mart, run_id: str, extracted_at: datetime
     ) -> Planner:
-        return Planner(connection, RunKey(self._key, run_id, extracted_at.date()), mart, extracted_at)
+        run = RunKey(self._key, run_id, extracted_at.date())
+        return Planner(connection, run, mart, extracted_at, reads_twice=self._warehouse.usage is None)
 
     @contextmanager
     def _leased(self, connection: WarehouseConnection, run_id: str) -> Generator[Lease]:

@@ -21,6 +21,7 @@ from cio_pipelines.warehouse.errors import (
     WarehouseLocked,
     WarehouseUnavailable,
 )
+from cio_pipelines.warehouse.merge import Merge
 from cio_pipelines.warehouse.protocol import Usage
 from cio_pipelines.warehouse.sql import SqlConnection
 
@@ -112,6 +113,12 @@ class DuckDBConnection(SqlConnection):
 
     def _driver_errors(self) -> tuple[type[Exception], ...]:
         return (duckdb.Error,)
+
+    def execute(self, statement: sa.Executable, parameters: Mapping[str, Any] | None = None) -> int:
+        if not isinstance(statement, Merge):
+            return super().execute(statement, parameters)
+        with self.transaction():
+            return max(super(DuckDBConnection, self).execute(part) for part in statement.parts())
 
     def batches(
         self,
