@@ -26,6 +26,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         engine = str(item.callspec.params["engine"])
         if engine == "bigquery" and not any(quick in item.nodeid for quick in _QUICK):
             item.add_marker(pytest.mark.slow)
+            item.add_marker(pytest.mark.timeout(1_200))
         limit = LIMITS.get((engine, limited_name(item)))
         if limit is not None:
             skips = limit.kind == "lacks"

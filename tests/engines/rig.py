@@ -54,7 +54,7 @@ def bigquery_client(project: str, endpoint: str) -> ClientFactory:
 def open_url(url: str, endpoint: str = "") -> Warehouse:
     """The warehouse of a URL; `endpoint` is the emulator's, for BigQuery."""
     if not endpoint:
-        return open_warehouse(url)
+        return open_warehouse(url, memory_limit="500MB", threads=2)
     project = sa.make_url(url).host or ""
     return open_warehouse(url, bigquery_client=bigquery_client(project, endpoint))
 

@@ -1,28 +1,30 @@
-"""A sync in a process of its own, to be killed: `python -m tests.sync.child DATABASE URL RUN_ID`."""
+"""A sync in a process of its own, to be killed: `python -m tests.sync.child WAREHOUSE URL RUN_ID ENDPOINT`.
+
+WAREHOUSE is a URL; ENDPOINT that of an emulator of BigQuery, or empty.
+"""
 
 from __future__ import annotations
 
 import signal
 import sys
-from pathlib import Path
 
 from cio_pipelines.customerio import TrackClient
 from cio_pipelines.sync.engine import PeopleSync, SyncSettings
 from cio_pipelines.sync.push import PushSettings
 from cio_pipelines.sync.specs import PEOPLE
 from cio_pipelines.sync.windows import FULL
-from cio_pipelines.warehouse import open_warehouse
+from tests.engines.rig import open_url
 
 from .rig import UNGUARDED
 
 FLUSH = PushSettings(max_in_flight=2, flush_people=1_000, flush_seconds=0.2, rows_per_batch=5_000)
 
 
-def main(path: str, url: str, run_id: str) -> None:
+def main(warehouse_url: str, url: str, run_id: str, endpoint: str) -> None:
     """Extract, plan and push, and print a word as each begins and the progress of the push."""
     # A shell that runs the tests in the background makes all its children deaf to it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    warehouse = open_warehouse(f"duckdb:///{Path(path)}", memory_limit="500MB", threads=2)
+    warehouse = open_url(warehouse_url, endpoint)
     settings = SyncSettings(workspace="tests", guards=UNGUARDED, push=FLUSH)
     engine = PeopleSync(
         warehouse,

@@ -59,9 +59,15 @@ class Ran:
 class SyncRig:
     """The people sync between the mart of some warehouse and a sandbox as Customer.io."""
 
+    url: str
+    """The `WAREHOUSE_URL`."""
+
     sandbox: SandboxServer
     defaults: dict[str, Any]
     _numbers: Iterator[int]
+
+    endpoint: str = ""
+    """Of an emulator of BigQuery."""
 
     @property
     def warehouse(self) -> Warehouse:
@@ -169,6 +175,10 @@ class Rig(SyncRig):
     sandbox: SandboxServer
     defaults: dict[str, Any] = field(default_factory=dict)
     _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+    url: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.url = f"duckdb:///{self.path}"
 
     # the mart
 
@@ -226,4 +236,4 @@ class Rig(SyncRig):
 
     @cached_property
     def warehouse(self) -> Warehouse:
-        return open_warehouse(f"duckdb:///{self.path}", memory_limit="500MB", threads=2)
+        return open_warehouse(self.url, memory_limit="500MB", threads=2)

@@ -162,7 +162,8 @@ SELECT CAST(`customerio_people`.`person_id` AS STRING) AS `person_id`,
  coalesce(`customerio_people`.`opted_out`, false) AS `opted_out`,
  @p || IFNULL(ARRAY_TO_STRING([@p || CAST(`customerio_people`.`amount` AS STRING),
  @p || CAST(UNIX_SECONDS(CAST(`customerio_people`.`at` AS TIMESTAMP)) AS STRING),
- @p || NULLIF(TO_JSON_STRING(CAST(`customerio_people`.`email` AS STRING)), 'null')], ','), '') || @p AS `attributes`,
+ @p || NULLIF(TO_JSON_STRING(CAST(`customerio_people`.`email` AS STRING)), 'null')], ','), '') || @p
+ AS `attributes`,
  CASE WHEN (CAST(`customerio_people`.`person_id` AS STRING) = @p) THEN @p
  WHEN (BYTE_LENGTH(CAST(`customerio_people`.`person_id` AS STRING)) > @p) THEN @p
  WHEN (`customerio_people`.`amount` IS NULL AND FALSE) THEN @p

@@ -17,7 +17,7 @@ import pytest
 from cio_pipelines.sync.reports import Outcomes
 from cio_pipelines.sync.windows import FULL
 
-from .rig import YEARS_AGO, Rig
+from .rig import YEARS_AGO, Rig, SyncRig
 
 ROOT = Path(__file__).resolve().parents[2]
 PEOPLE = 12_000
@@ -28,9 +28,9 @@ SLOW = {"kind": "slow", "seconds": 0.1, "path": "/api/v2/batch"}
 
 
 @contextlib.contextmanager
-def child(rig: Rig, run_id: str = "child") -> Iterator[subprocess.Popen[str]]:
+def child(rig: SyncRig, run_id: str = "child") -> Iterator[subprocess.Popen[str]]:
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.sync.child", str(rig.path), rig.sandbox.url, run_id],
+        [sys.executable, "-m", "tests.sync.child", rig.url, rig.sandbox.url, run_id, rig.endpoint],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
