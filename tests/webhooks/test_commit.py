@@ -65,6 +65,23 @@ def objects(folder: Path) -> Counter[str]:
     return Counter(file.parts[-3].removeprefix("object_type=") for file in folder.rglob("*.ndjson.gz"))
 
 
+class RepeatingZone(LandingZone):
+    """Writes twice, as a client does that lost the answer to its first try."""
+
+    def write(self, path: str, data: bytes) -> None:
+        super().write(path, data)
+        super().write(path, data)
+
+
+def test_an_event_is_durable_though_the_answer_to_its_write_was_lost(tmp_path: Path) -> None:
+    zone = RepeatingZone(f"file://{tmp_path}")
+
+    with receiving(tmp_path, zone=zone) as service:
+        assert service.post(event(1)).status_code == 200
+
+    assert [body for _, body in landed(tmp_path)] == [event(1)]
+
+
 def test_events_that_come_together_are_written_together(tmp_path: Path, senders: ThreadPoolExecutor) -> None:
     bodies = [event(number, ("email", "push")[number % 2]) for number in range(400)]
     with receiving(tmp_path) as service:

@@ -13,13 +13,15 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cio_pipelines.landing import ObjectBroken
-from cio_pipelines.landing.manifest import MAX_ATTEMPTS, landed_files
+from cio_pipelines.landing import LoadInProgress, ObjectBroken
+from cio_pipelines.landing.lease import loading
+from cio_pipelines.landing.manifest import EXPORTS, MAX_ATTEMPTS, WEBHOOKS, landed_files, load_leases
 from cio_pipelines.warehouse import WarehouseError, open_warehouse
 from cio_pipelines.warehouse.merge import Merge
 from cio_pipelines.webhooks.layout import Received, lines
 from cio_pipelines.webhooks.lines import read_lines
 from cio_pipelines.webhooks.load import EventLoad
+from cio_pipelines.webhooks.parsing import new_events
 from cio_pipelines.webhooks.tables import webhook_events
 from tests.sync.passing import PassingConnection, PassingWarehouse
 
@@ -379,3 +381,89 @@ def test_what_is_not_whole_gzip_is_broken(data: bytes) -> None:
         return
     with pytest.raises(ObjectBroken, match="o is not whole gzip"):
         list(read_lines("o", data))
+
+
+def test_of_two_loads_at_once_one_is_told_to_wait(rig: LoadRig) -> None:
+    rig.land([event(1)])
+    rig.run()
+    with (
+        rig.warehouse.session(),
+        rig.warehouse.connect() as connection,
+        loading(connection, WEBHOOKS, "other"),
+    ):
+        with pytest.raises(
+            LoadInProgress, match=r"Run other \(process \d+ on .*\) is loading webhooks\. Wait"
+        ):
+            rig.run()
+        # exports have a lease of their own
+        with loading(connection, EXPORTS, "another"):
+            pass
+    assert rig.run().failed == ()
+
+
+def test_a_load_that_lost_its_lease_writes_nothing(rig: LoadRig) -> None:
+    rig.land([event(1)])
+    rig.run()
+    rig.land([event(2)])
+    before = rig.events()
+
+    class RobbedConnection(PassingConnection):
+        def passes(self, statement: sa.Executable) -> None:
+            # another run takes over before the portion is written
+            if isinstance(statement, sa.Insert) and statement.table.name == "new_events":
+                self._inner.execute(load_leases.update().values(owner="other"))
+
+    robbed = EventLoad(PassingWarehouse(rig.warehouse, RobbedConnection), rig.zone)
+    with pytest.raises(LoadInProgress, match="another load began"):
+        robbed.run([MONDAY], "robbed", only_new=True)
+
+    assert rig.events() == before
+
+
+def test_events_that_got_in_meanwhile_are_not_doubled(rig: LoadRig) -> None:
+    rig.land([event(1), event(2)])
+
+    class OvertakenConnection(PassingConnection):
+        def passes(self, statement: sa.Executable) -> None:
+            # as if another load had ended after this one found what is new
+            if isinstance(statement, Merge) and statement.table is webhook_events:
+                names = [column.name for column in new_events.columns]
+                self._inner.execute(
+                    webhook_events.insert().from_select(names, sa.select(new_events).limit(1))
+                )
+
+    EventLoad(PassingWarehouse(rig.warehouse, OvertakenConnection), rig.zone).run(
+        [MONDAY], "a", only_new=True
+    )
+
+    assert len(rig.events("event_id")) == 2
+    assert rig.audit.duplicates() == 0
+
+
+def test_an_id_with_another_day_is_told(rig: LoadRig) -> None:
+    rig.land([event(1)])
+    rig.run()
+    rig.land([event(1, timestamp=1_700_000_000)])
+    rig.run()
+
+    assert rig.audit.duplicates() == 1
+
+
+def test_a_manifest_of_an_older_release_is_brought_up_to_date(rig: LoadRig) -> None:
+    rig.land([event(1)])
+    rig.run()
+    with rig.warehouse.connect() as connection:
+        for statement in (
+            "alter table customerio.landed_files drop column generation",
+            "alter table customerio.landed_files drop column newest_receipt",
+            "drop table customerio.load_leases",
+            "delete from customerio.landing_version where version > 1",
+        ):
+            connection.execute(sa.text(statement))
+    rig.land([event(2)])
+
+    report = rig.run()
+
+    assert (report.total.files, report.total.inserted) == (1, 1)
+    assert rig.manifest("generation") == [(None,), (0,)]
+    assert rig.audit.newest_receipt(MONDAY) == NOON

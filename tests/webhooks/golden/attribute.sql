@@ -1,0 +1,27 @@
+INSERT INTO `landed_lines` (
+  `file`,
+  `line`,
+  `text`
+)
+WITH `read_members` AS (
+  SELECT
+    `landed_texts`.`text` AS `text`,
+    [
+      SAFE.JSON_VALUE(`landed_texts`.`text`, '$.object'),
+      SAFE.JSON_VALUE(`landed_texts`.`text`, '$.line'),
+      SAFE.JSON_VALUE(`landed_texts`.`text`, '$.lines')
+    ] AS `members`
+  FROM `landed_texts`
+), `said` AS (
+  SELECT
+    `read_members`.`text` AS `text`,
+    `read_members`.`members`[ORDINAL(1)] AS `file`,
+    SAFE_CAST(`read_members`.`members`[ORDINAL(2)] AS INT64) AS `line`,
+    SAFE_CAST(`read_members`.`members`[ORDINAL(3)] AS INT64) AS `lines`
+  FROM `read_members`
+)
+SELECT
+  `said`.`file`,
+  `said`.`line`,
+  `said`.`text` || @p AS `anon_1`
+FROM `said`
