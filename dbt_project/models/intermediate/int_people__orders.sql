@@ -29,7 +29,8 @@ select
     user_id,
     orders_count,
     cast(lifetime_value as decimal(38, 9)) as lifetime_value,
-    cast(round(average_order_value, 2) as decimal(31, 2)) as average_order_value,
+    -- DuckDB divides to a float, in which 133.855 is a little less: made exact before it is rounded
+    cast(round(cast(average_order_value as decimal(38, 9)), 2) as decimal(31, 2)) as average_order_value,
     first_ordered_at,
     last_ordered_at
 from per_user
