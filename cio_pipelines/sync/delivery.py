@@ -38,7 +38,7 @@ def deliver(
     Raises PlanOutdated when the lease is lost, WarehouseError when the ledger cannot be written. Whatever is
     raised, and KeyboardInterrupt too, first everything that was answered is committed.
     """
-    runs, ledger = Runs(connection, key), Ledger(run_key(key, run))
+    runs, ledger, lease = Runs(connection, key), Ledger(run_key(key, run)), Lease(key, run.run_id)
     costs = Costs()
     preflight: str | None = None
     ended_by: str | None = "interrupted"
@@ -52,7 +52,7 @@ def deliver(
                 warehouse=warehouse,
                 connection=connection,
                 ledger=ledger,
-                lease=Lease(key, run.run_id),
+                lease=lease,
                 timestamp=int(run.extracted_at.timestamp()),
                 settings=settings.push,
                 total=run.planned,
@@ -64,11 +64,12 @@ def deliver(
         failure = costs.ended_by or costs.unanswered
         ended_by = str(failure) if failure else None
     except PlanOutdated:
-        # Whoever took the lease has committed this run; doing it again would undo their work.
         is_ours = False
         raise
     finally:
         sent = time.monotonic()
+        # Whoever took the lease has committed this run; doing it again would undo their work.
+        is_ours = is_ours and lease.is_held(connection)
         if is_ours:
             Commit(connection, ledger.run, settings.max_attempts).execute(ended_by)
             commit_seconds = time.monotonic() - sent
@@ -80,6 +81,8 @@ def deliver(
                 send_seconds=sent - started,
                 commit_seconds=commit_seconds,
             )
+    if not is_ours:
+        lease.renew(connection)  # tells it
     return PushReport(
         run_id=run.run_id,
         outcomes=ledger.outcomes(connection),

@@ -40,11 +40,15 @@ class Lease:
         Raises:
             PlanOutdated: the lease is no longer this run's.
         """
-        if not self._lease.renew(connection):
+        if not self.is_held(connection):
             raise PlanOutdated(
                 f"Run {self.owner} no longer holds the lease of this workspace.",
                 "Run the sync again: it plans anew.",
             )
+
+    def is_held(self, connection: WarehouseConnection) -> bool:
+        """As `renew`, and whether the lease is this run's."""
+        return self._lease.renew(connection)
 
     def release(self, connection: WarehouseConnection) -> None:
         """Give the lease back; nothing happens when it is not this run's."""

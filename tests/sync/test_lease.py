@@ -110,12 +110,13 @@ def test_a_lease_lost_before_the_push_begins_stops_it(rig: Rig) -> None:
     assert rig.state("select owner from sync_lease") == [("another",)]
 
 
+@pytest.mark.parametrize("heartbeat", [-1.0, 1000.0], ids=["seen by a heartbeat", "seen at the end"])
 def test_a_lease_lost_in_mid_push_ends_it_without_undoing_the_work_of_who_took_it(
-    rig: Rig, monkeypatch: pytest.MonkeyPatch
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, heartbeat: float
 ) -> None:
     from cio_pipelines.sync import push
 
-    monkeypatch.setattr(push, "_HEARTBEAT_SECONDS", -1.0)
+    monkeypatch.setattr(push, "_HEARTBEAT_SECONDS", heartbeat)
     rig.make_mart(9_000)
     engine = planned(rig, "a")
 
