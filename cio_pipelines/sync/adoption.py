@@ -133,7 +133,7 @@ class _Adopting:
 
     def _compared(self, table: sa.Table, known: Column, *, has_same_fault: Column) -> sa.Select[Any]:
         return sa.select(
-            sa.literal(table.name).label("of_table"),
+            sa.literal(table.name, sa.String).label("of_table"),
             table.c.person_id,
             table.c.attributes_hash.label("known_hash"),
             known.label("known"),

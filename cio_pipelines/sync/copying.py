@@ -31,13 +31,11 @@ class Moved:
         part: what they belong to; a table may have rows of several.
         table: the same on both sides.
         scope: which rows; on the target, those that they replace.
-        rows: they, as the source has them; None for those in `scope` as they are.
     """
 
     part: str
     table: sa.Table
     scope: sa.ColumnElement[bool]
-    rows: sa.Select[Any] | None = None
 
     @property
     def staging(self) -> sa.Table:
@@ -47,7 +45,7 @@ class Moved:
     @property
     def query(self) -> sa.Select[Any]:
         """The rows, with the table's columns in order."""
-        return self.rows if self.rows is not None else sa.select(*self.table.columns).where(self.scope)
+        return sa.select(*self.table.columns).where(self.scope)
 
     @property
     def is_any(self) -> sa.Select[Any]:

@@ -101,14 +101,7 @@ def history(columns: Mapping[str, sa.types.TypeEngine[Any]]) -> Moved:
         *(sa.Column(name, kind) for name, kind in columns.items()),
         schema=HISTORY_SCHEMA,
     )
-    # ids may be of types that only some engines have
-    rows = sa.select(
-        *(
-            sa.cast(column, sa.String).label(column.name) if isinstance(column.type, sa.Text) else column
-            for column in table.columns
-        )
-    )
-    return Moved(HISTORY, table, sa.true(), rows)
+    return Moved(HISTORY, table, sa.true())
 
 
 def _plain(kind: sa.types.TypeEngine[Any]) -> sa.types.TypeEngine[Any]:

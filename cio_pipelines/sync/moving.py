@@ -18,8 +18,8 @@ from uuid import uuid4
 import sqlalchemy as sa
 
 from cio_pipelines.exports.tables import prepare_exports
+from cio_pipelines.landing import manifest
 from cio_pipelines.landing.lease import LoadLease, loading
-from cio_pipelines.landing.manifest import EXPORTS, WEBHOOKS
 from cio_pipelines.sync import copying, moved_tables
 from cio_pipelines.sync.candidates import Mart
 from cio_pipelines.sync.commit import finish_killed
@@ -28,13 +28,16 @@ from cio_pipelines.sync.errors import MoveRefused, PlanOutdated
 from cio_pipelines.sync.key import SyncKey
 from cio_pipelines.sync.lease import Lease
 from cio_pipelines.sync.moved_contents import keep_contents
-from cio_pipelines.sync.moved_tables import HISTORY, PARTS, STATE
+from cio_pipelines.sync.moved_tables import EVENTS, EXPORTS, HISTORY, PARTS, STATE
 from cio_pipelines.sync.state import prepare_state
 from cio_pipelines.warehouse import Warehouse, WarehouseConnection
 from cio_pipelines.warehouse.leases import LEASE_SECONDS
 from cio_pipelines.webhooks.tables import prepare_webhooks
 
 _BEAT_SECONDS = LEASE_SECONDS / 5
+
+_LOADS = {EVENTS: manifest.WEBHOOKS, EXPORTS: manifest.EXPORTS}
+"""Parts that loads write, with the source whose lease they take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +77,11 @@ def move(
     with source.session(), target.session(), source.connect() as old, target.connect() as new:
         for connection in (old, new):
             prepare_state(connection)
-            prepare_webhooks(connection)
-            prepare_exports(connection)
-        with _held(old, new, key) as held:
+            if EVENTS in parts:
+                prepare_webhooks(connection)
+            if EXPORTS in parts:
+                prepare_exports(connection)
+        with _held(old, new, key, [name for part, name in _LOADS.items() if part in parts]) as held:
             for connection in (old, new):
                 finish_killed(connection, key, max_attempts)
             items = _items(source, target, old, new, key, parts)
@@ -178,7 +183,9 @@ class _Held:
 
 
 @contextmanager
-def _held(old: WarehouseConnection, new: WarehouseConnection, key: SyncKey) -> Generator[_Held]:
+def _held(
+    old: WarehouseConnection, new: WarehouseConnection, key: SyncKey, sources: Sequence[str]
+) -> Generator[_Held]:
     owner = f"move-{uuid4().hex[:12]}"
     syncs: list[tuple[Lease, WarehouseConnection]] = []
     loads: list[LoadLease] = []
@@ -188,7 +195,5 @@ def _held(old: WarehouseConnection, new: WarehouseConnection, key: SyncKey) -> G
             lease.acquire(connection)
             stack.callback(lease.release, connection)
             syncs.append((lease, connection))
-            loads += [
-                stack.enter_context(loading(connection, source, owner)) for source in (WEBHOOKS, EXPORTS)
-            ]
+            loads += [stack.enter_context(loading(connection, source, owner)) for source in sources]
         yield _Held(syncs, loads)

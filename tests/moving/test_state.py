@@ -67,8 +67,9 @@ def test_after_a_move_nothing_is_planned_but_who_changed(moving: MovingRig) -> N
     assert (ran.plan.planned, ran.report.requests) == (0, 0)
     assert moving.new.engine().summary(old.run_id) == summary
 
-    for number, change in enumerate(({"score": 0.5}, {"plan": "pro"}, {"first_name": None})):
-        moving.new.change(f"p{number}", **change)
+    moving.new.change("p0", score=0.5)
+    moving.new.change("p1", plan="pro")
+    moving.new.change("p2", first_name=None)
     ran = moving.new.run()
     assert ran.outcomes.accepted == 3
     assert ran.plan.whys == {"changed": 3}
