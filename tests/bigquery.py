@@ -10,7 +10,8 @@ import sqlglot
 from sqlalchemy_bigquery import BigQueryDialect
 
 from cio_pipelines.warehouse import WarehouseConnection
-from tests.sync.passing import PassingConnection
+from cio_pipelines.warehouse.protocol import Usage
+from tests.sync.passing import PassingConnection, PassingWarehouse
 
 _OTHERS = re.compile(
     r"\b(epoch|strlen|concat_ws|list_\w+|make_timestamp|rtrim|json_extract\w*|TRY_CAST|TRY)\b"
@@ -26,6 +27,14 @@ class RecordingConnection(PassingConnection):
 
     def passes(self, statement: sa.Executable) -> None:
         self._statements.append(statement)
+
+
+class BilledWarehouse(PassingWarehouse):
+    """A warehouse that seems to bill what is read, so that what is planned is planned as for BigQuery."""
+
+    @property
+    def usage(self) -> Usage | None:
+        return Usage()
 
 
 def bigquery(statement: Any) -> str:

@@ -296,7 +296,8 @@ class integer_of_text(Dialected):
     templates: ClassVar[dict[str, str]] = {
         # its cast alone would round a fraction
         "duckdb": "CASE WHEN NOT regexp_matches({0}, '[.eE]') THEN TRY_CAST({0} AS BIGINT) END",
-        "bigquery": "SAFE_CAST({0} AS INT64)",
+        # its cast takes hexadecimal texts
+        "bigquery": "IF(REGEXP_CONTAINS({0}, '^-?[0-9]+$'), SAFE_CAST({0} AS INT64), NULL)",
         "postgresql": (
             "CASE WHEN {0} ~ '^-?[0-9]+$' AND pg_input_is_valid({0}, 'bigint') THEN CAST({0} AS BIGINT) END"
         ),

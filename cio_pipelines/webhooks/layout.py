@@ -2,7 +2,10 @@
 
 An object is `webhooks/object_type=<type>/received=<YYYY-MM-DD>/<ULID>.ndjson.gz`: gzip of lines
 
-    {"object":"<path>","line":<from 1>,"lines":<how many>,"received_at":"<UTC, microseconds>Z","body":"<event>"}
+    {"object":"<path>","line":<from 1>,"lines":<how many>,
+     "received_at":"<UTC, microseconds>Z","body":"<event>"}
+
+in one line each.
 
 The event is a JSON text inside a JSON string, so that it can be had back byte for byte whatever white space,
 number format or order of keys it came with. What each line says of itself lets a warehouse read many objects

@@ -216,8 +216,8 @@ def test_types_that_json_cannot_hold_are_refused_and_row_types_are_nested(
     administer(
         postgres_url,
         "CREATE TYPE zoo.pair AS (a integer, b text[])",
-        "CREATE TABLE zoo.odd (one zoo.pair, many zoo.pair[], raw bytea, span interval, spot point, bits bit)",
+        "CREATE TABLE zoo.odd (one zoo.pair, many zoo.pair[], raw bytea, span interval, at point, bits bit)",
     )
     kinds = {name: kind_of(kind) for name, kind in warehouse.columns("zoo", "odd").items()}
-    assert {name for name, kind in kinds.items() if kind is None} == {"raw", "span", "spot", "bits"}
+    assert {name for name, kind in kinds.items() if kind is None} == {"raw", "span", "at", "bits"}
     assert {kind.name for kind in kinds.values() if kind is not None} == {"nested"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import sqlalchemy as sa
@@ -38,7 +39,7 @@ def carry(database: Path, target: Warehouse, tables: Iterable[sa.Table]) -> None
                 connection.append(table, pa.Table.from_batches(batches))
 
 
-def _common(kind: sa.types.TypeEngine[object]) -> sa.types.TypeEngine[object]:
+def _common(kind: sa.types.TypeEngine[Any]) -> sa.types.TypeEngine[Any]:
     if isinstance(kind, sa.Boolean | sa.Date):
         return type(kind)()
     if isinstance(kind, sa.Integer):

@@ -36,6 +36,9 @@ class OnDuckDB:
     changed: Path
     """They after the changes, beside what was built and synced."""
 
+    marts: list[Path] = field(default_factory=list[Path])
+    """The file after each sync."""
+
     lines: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     """Of each sync what `--json` tells."""
 
@@ -58,4 +61,5 @@ def on_duckdb(tmp_path_factory: pytest.TempPathFactory) -> OnDuckDB:
             assert ran.success
             told.lines.append(as_json(load_settings().people_sync().summary(ran.run_id), 0))
             told.profiles.append(profiles(sandbox))
+            told.marts.append(Path(shutil.copy(told.changed, folder / f"after-{number}.duckdb")))
     return told

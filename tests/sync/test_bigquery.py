@@ -25,11 +25,10 @@ from cio_pipelines.sync.specs import PEOPLE
 from cio_pipelines.sync.state import sync_acks
 from cio_pipelines.sync.windows import FULL, Window
 from cio_pipelines.warehouse import functions as fn
-from tests.bigquery import RecordingConnection, bigquery, check
+from tests.bigquery import BilledWarehouse, RecordingConnection, bigquery, check
 from tests.golden import assert_golden
 from tests.pruning import read_whole
 
-from .passing import PassingWarehouse
 from .rig import YEARS_AGO, Rig
 
 MART = """
@@ -49,7 +48,7 @@ def recorded(rig: Rig) -> list[str]:
     """All distinct statements of a life of a sync, as BigQuery's dialect writes them."""
     rig.sql(MART)
     statements: list[Any] = []
-    warehouse = PassingWarehouse(rig.warehouse, lambda inner: RecordingConnection(inner, statements))
+    warehouse = BilledWarehouse(rig.warehouse, lambda inner: RecordingConnection(inner, statements))
     real = rig.engine()
 
     def engine(**settings: Any) -> PeopleSync:
@@ -102,7 +101,7 @@ def scheduled(rig: Rig) -> list[str]:
     """All distinct statements of three runs of a schedule, in two of which somebody is left open."""
     rig.sql(MART.replace("now()::timestamptz as updated_at", "now()::timestamp as updated_at"))
     statements: list[Any] = []
-    warehouse = PassingWarehouse(rig.warehouse, lambda inner: RecordingConnection(inner, statements))
+    warehouse = BilledWarehouse(rig.warehouse, lambda inner: RecordingConnection(inner, statements))
     today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     window = Window(today, today + timedelta(days=1))
     rig.run()  # makes the tables

@@ -16,8 +16,16 @@ WITH `read_members` AS (
   SELECT
     `read_members`.`text` AS `text`,
     `read_members`.`members`[ORDINAL(1)] AS `file`,
-    SAFE_CAST(`read_members`.`members`[ORDINAL(2)] AS INT64) AS `line`,
-    SAFE_CAST(`read_members`.`members`[ORDINAL(3)] AS INT64) AS `lines`
+    IF(
+      REGEXP_CONTAINS(`read_members`.`members`[ORDINAL(2)], '^-?[0-9]+$'),
+      SAFE_CAST(`read_members`.`members`[ORDINAL(2)] AS INT64),
+      NULL
+    ) AS `line`,
+    IF(
+      REGEXP_CONTAINS(`read_members`.`members`[ORDINAL(3)], '^-?[0-9]+$'),
+      SAFE_CAST(`read_members`.`members`[ORDINAL(3)] AS INT64),
+      NULL
+    ) AS `lines`
   FROM `read_members`
 )
 SELECT
