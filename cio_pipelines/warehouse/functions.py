@@ -294,8 +294,8 @@ class integer_of_text(Dialected):
 
     type = sa.BigInteger()
     templates: ClassVar[dict[str, str]] = {
-        # its cast alone would round a fraction
-        "duckdb": "CASE WHEN NOT regexp_matches({0}, '[.eE]') THEN TRY_CAST({0} AS BIGINT) END",
+        # its cast alone would round a fraction and take hexadecimal texts
+        "duckdb": "CASE WHEN regexp_full_match({0}, '-?[0-9]+') THEN TRY_CAST({0} AS BIGINT) END",
         # its cast takes hexadecimal texts
         "bigquery": "IF(REGEXP_CONTAINS({0}, '^-?[0-9]+$'), SAFE_CAST({0} AS INT64), NULL)",
         "postgresql": (
