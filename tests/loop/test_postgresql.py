@@ -140,7 +140,9 @@ def test_refused_rows_end_as_told_and_are_tried_again(
     again = cli("sync", "people", "--full", "--json")
 
     assert again.code == 0, again.err
-    assert again.line["planned"] == again.line["accepted"] == len(rejected)
+    # of the rejected some are erasures, which a run of their own tells of
+    refusals = refused.line["rejected"] - refused.line["quarantined"]
+    assert again.line["planned"] == again.line["accepted"] == refusals > 290
     assert profiles(sandbox) == on_duckdb.profiles[0]
 
 
