@@ -36,7 +36,7 @@ def main() -> None:
             answer = _loaded(instance, *request["days"])
         else:
             answer = _synced(instance, request)
-    sys.stdout.write(f"\n{json.dumps(answer, default=str)}\n")
+    sys.stdout.write(f"\n{json.dumps(answer)}\n")
 
 
 def _synced(instance: dg.DagsterInstance, wanted: dict[str, Any]) -> dict[str, Any]:
@@ -101,7 +101,8 @@ def _told(result: dg.ExecuteInProcessResult) -> dict[str, Any]:
     for event in result.get_asset_materialization_events():
         assert event.asset_key is not None
         # of the partitions of a run each has a materialisation; the first is like the others
-        told = {name: value.value for name, value in event.materialization.metadata.items()}
+        values = {name: value.value for name, value in event.materialization.metadata.items()}
+        told = {name: value for name, value in values.items() if isinstance(value, int | float | str)}
         metadata.setdefault(event.asset_key.path[-1], told)
     return {
         "run_id": result.run_id,

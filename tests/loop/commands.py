@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 import time
 from collections import Counter
 from dataclasses import dataclass
@@ -18,7 +22,12 @@ from tests.people.project import read_back
 
 from .carrying import carry, described
 
+ROOT = Path(__file__).parents[2]
 SOURCES = ("app.users", "app.orders")
+MART = "analytics.customerio_people"
+TOLD = ("extracted", "unchanged", "tombstoned", "planned", "operations", "why", "accepted", "rejected", "due")
+"""What is told of a sync, alike on every engine."""
+
 BATCH = "/api/v2/batch"
 
 
@@ -33,6 +42,33 @@ class WarehouseCli(Cli):
     def take(self) -> None:
         """Bring the application's tables of `database` into the warehouse."""
         carry(self.database, self.warehouse, described(self.database, *SOURCES))
+
+    def take_mart(self, database: Path) -> None:
+        """Bring the mart that dbt made in a DuckDB file into the warehouse."""
+        carry(database, self.warehouse, described(database, MART))
+
+    def start_run(self, kind: str, **request: Any) -> subprocess.Popen[str]:
+        """Start a Dagster run without dbt's models; see `child.py`."""
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tests.loop.child"],
+            env={**os.environ, **self.environment},
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stdin is not None
+        process.stdin.write(json.dumps({"kind": kind, **request}))
+        process.stdin.close()
+        process.stdin = None
+        return process
+
+    def run(self, kind: str, **request: Any) -> dict[str, Any]:
+        """A Dagster run without dbt's models, to its end."""
+        ended = self.finish(self.start_run(kind, **request))
+        assert ended.code == 0, ended.err
+        return {**ended.line, "err": ended.err}
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         """All rows of a query, in an order of their own."""
@@ -65,6 +101,17 @@ def wait_for_bodies(sandbox: SandboxServer, process: Any, bodies: int, seconds: 
         assert time.monotonic() < deadline, "the push did not begin"
         assert process.poll() is None, process.communicate()
         time.sleep(0.05)
+
+
+def told(line: dict[str, Any]) -> dict[str, Any]:
+    """That of what `--json` tells."""
+    return {name: line[name] for name in TOLD}
+
+
+def subscriber(sandbox: SandboxServer) -> str:
+    """Somebody who takes marketing messages."""
+    people = sandbox.people().items()
+    return next(name for name, who in people if who["attributes"].get("marketing_opt_in") is True)
 
 
 def environment(folder: Path, warehouse_url: str, sandbox: SandboxServer) -> dict[str, str]:

@@ -11,6 +11,8 @@ from cio_pipelines.cli.summary import as_json
 from cio_pipelines.demo import change, seed
 from cio_pipelines.sandbox import SandboxOptions, SandboxServer
 from cio_pipelines.settings import load_settings
+from tests.landing.conftest import gcs as gcs
+from tests.landing.conftest import gcs_folder as gcs_folder
 from tests.people.conftest import opened
 from tests.people.project import today
 
