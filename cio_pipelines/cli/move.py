@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cio_pipelines.cli.console import out, pairs, warn
+from cio_pipelines.moving.tables import PARTS, STATE
 from cio_pipelines.settings import Settings, SettingsError, load_settings
 from cio_pipelines.sync.errors import MappingError, SourceContractError
 from cio_pipelines.sync.key import SyncKey
-from cio_pipelines.sync.moved_tables import PARTS, STATE
 from cio_pipelines.sync.specs import PEOPLE
 from cio_pipelines.warehouse import WarehouseUnavailable
 from cio_pipelines.warehouse.connect import WarehouseUrl, parse_url
 
 if TYPE_CHECKING:
-    from cio_pipelines.sync.adoption import Adoption
+    from cio_pipelines.moving.adoption import Adoption
+    from cio_pipelines.moving.move import MoveReport
     from cio_pipelines.sync.candidates import Mart
-    from cio_pipelines.sync.moving import MoveReport
 
 _BUILD = "build the mart with `cio sync people --full --dry-run`, which sends nothing"
 
@@ -104,7 +104,7 @@ def _identity(place: WarehouseUrl) -> tuple[object, ...]:
 
 
 def _move(settings: Settings, other: Settings, parts: Sequence[str], *, replace: bool) -> MoveReport:
-    from cio_pipelines.sync.moving import move as move_between
+    from cio_pipelines.moving.move import move as move_between
 
     sync = settings.sync_settings()
     source = other.warehouse()
@@ -129,7 +129,7 @@ def _move(settings: Settings, other: Settings, parts: Sequence[str], *, replace:
 
 
 def _adopt(settings: Settings) -> Adoption:
-    from cio_pipelines.sync.adoption import adopt as adopt_mart
+    from cio_pipelines.moving.adoption import adopt as adopt_mart
 
     sync = settings.sync_settings()
     warehouse = settings.warehouse()

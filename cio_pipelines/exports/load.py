@@ -32,7 +32,7 @@ from cio_pipelines.exports.upserts import (
     staged_other,
 )
 from cio_pipelines.landing import LandingError, LandingZone
-from cio_pipelines.landing.lease import LoadLease, loading
+from cio_pipelines.landing.lease import loading
 from cio_pipelines.landing.manifest import (
     EXPORTS,
     FAILED,
@@ -46,6 +46,7 @@ from cio_pipelines.landing.manifest import (
 from cio_pipelines.landing.recording import record_staged, stage_entries, staged_entries
 from cio_pipelines.landing.reports import Counts, FailedFile
 from cio_pipelines.warehouse import Warehouse, WarehouseConnection
+from cio_pipelines.warehouse.leases import Heartbeat
 
 PORTION_BYTES = 256_000_000
 """Bytes of staged rows after which a portion is closed; a file is never divided."""
@@ -102,11 +103,11 @@ class ExportLoad:
         files = list_exports(self._zone).files
         with self._warehouse.session(), self._warehouse.connect() as connection:
             prepare_exports(connection)
-            with loading(connection, EXPORTS, run_id) as lease:
+            with loading(connection, EXPORTS, run_id) as heartbeat:
                 loaded = loaded_objects(connection, EXPORTS)
                 failed = failed_entries(connection, EXPORTS)
                 now = datetime.now(UTC)
-                load = _Load(connection, self._zone, run_id, loaded, failed, lease, self._portion_bytes)
+                load = _Load(connection, self._zone, run_id, loaded, failed, heartbeat, self._portion_bytes)
                 for name in names:
                     new = unloaded(files[name], loaded)
                     due = [file for file in new if is_due(failed.get(file.path), now)]
@@ -130,7 +131,7 @@ class _Load:
         run_id: str,
         loaded: Mapping[str, Known],
         failed: dict[str, Entry],
-        lease: LoadLease,
+        heartbeat: Heartbeat,
         portion_bytes: int,
     ) -> None:
         self._connection = connection
@@ -138,7 +139,7 @@ class _Load:
         self._run_id = run_id
         self._loaded = loaded
         self._failed = failed
-        self._lease = lease
+        self._heartbeat = heartbeat
         self._portion_bytes = portion_bytes
         self.counts: dict[str, Counts] = {}
         for table in (staged_other, staged_entries):
@@ -166,7 +167,7 @@ class _Load:
         """Stage files; yields those of a portion when their rows are staged."""
         portion: list[_Read] = []
         for file in files:
-            self._lease.beat()
+            self._heartbeat.beat()
             portion.append(self._stage(file, staging))
             staged = sum(read.bytes for read in portion)
             if staged >= self._portion_bytes or len(portion) >= PORTION_FILES:
@@ -213,7 +214,7 @@ class _Load:
             }
         entries = [self._entry(name, read, inserted.get(read.file.path, 0), now) for read in portion]
         stage_entries(connection, entries)
-        self._lease.demand()
+        self._heartbeat.demand()
         with connection.transaction():
             if upsert is not None:
                 connection.execute(upsert.remove_older())

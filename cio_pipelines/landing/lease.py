@@ -2,44 +2,21 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 
 from cio_pipelines.landing.errors import LoadInProgress
 from cio_pipelines.landing.manifest import load_leases
 from cio_pipelines.warehouse import WarehouseConnection, WarehouseError
-from cio_pipelines.warehouse.leases import LEASE_SECONDS, Lease
-
-_BEAT_SECONDS = LEASE_SECONDS / 5
-
-
-class LoadLease:
-    """The lease of one source of objects, held by a run."""
-
-    def __init__(self, connection: WarehouseConnection, lease: Lease) -> None:
-        self._connection = connection
-        self._lease = lease
-        self._beaten_at = time.monotonic()
-
-    def beat(self) -> None:
-        """Show, if it is time, that the run lives. Raises LoadInProgress when another one took over."""
-        if time.monotonic() - self._beaten_at >= _BEAT_SECONDS:
-            self.demand()
-
-    def demand(self) -> None:
-        """As `beat`, at once: before something is written."""
-        self._beaten_at = time.monotonic()
-        if not self._lease.renew(self._connection):
-            raise LoadInProgress(
-                f"Run {self._lease.owner} was silent for {LEASE_SECONDS} s, and another load began.",
-                "Nothing is lost or doubled, and the other run loads the rest: see that it ends well.",
-            )
+from cio_pipelines.warehouse.leases import LEASE_SECONDS, Heartbeat, Lease
 
 
 @contextmanager
-def loading(connection: WarehouseConnection, source: str, run_id: str) -> Generator[LoadLease]:
+def loading(connection: WarehouseConnection, source: str, run_id: str) -> Generator[Heartbeat]:
     """Hold the lease of a source of objects. Not in a transaction.
+
+    Yields:
+        Its heartbeat, which raises LoadInProgress when another run took over.
 
     Raises:
         LoadInProgress: another run holds it.
@@ -51,8 +28,16 @@ def loading(connection: WarehouseConnection, source: str, run_id: str) -> Genera
             f"Run {holder.owner} (process {holder.pid} on {holder.host}) is loading {source}.",
             f"Wait until it ends; a run that hangs loses its lease at {holder.expires_at:%H:%M:%S} UTC.",
         )
+
+    def renew() -> None:
+        if not lease.renew(connection):
+            raise LoadInProgress(
+                f"Run {run_id} was silent for {LEASE_SECONDS} s, and another load began.",
+                "Nothing is lost or doubled, and the other run loads the rest: see that it ends well.",
+            )
+
     try:
-        yield LoadLease(connection, lease)
+        yield Heartbeat(renew)
     except BaseException:
         with suppress(WarehouseError):  # what went wrong is on its way; the lease expires
             lease.release(connection)

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -22,6 +23,8 @@ from cio_pipelines.warehouse.protocol import WarehouseConnection
 
 LEASE_SECONDS = 300
 """How long a lease holds without a heartbeat."""
+
+_BEAT_SECONDS = LEASE_SECONDS / 5
 
 _PAST = datetime(1970, 1, 1, tzinfo=UTC)
 _DOUBLE: sa.Double[float] = sa.Double()
@@ -107,19 +110,36 @@ class Lease:
         """Show that the owner lives. Returns whether the lease is still its own."""
         expires_at = datetime.now(UTC) + timedelta(seconds=LEASE_SECONDS)
         connection.execute(self.table.update().where(self._mine).values(expires_at=expires_at))
-        count = sa.select(sa.func.count()).select_from(self.table)
-        # of two rows that were made at the same moment one is left over, and nobody's
-        others = sa.and_(self._any, self.table.c.owner.not_in([self.owner, ""]))
-        held = sa.select(
-            count.where(self._mine).scalar_subquery(),
-            count.where(others).scalar_subquery(),
-        )
-        mine, theirs = connection.rows(held)[0]
-        return mine > 0 and theirs == 0
+        # Whoever takes it over takes all rows. One of another may be seen for a moment: of two rows that were
+        # made together the left over one is taken by who wants the lease, finds it held and gives it back.
+        mine = sa.select(sa.func.count()).select_from(self.table).where(self._mine)
+        return bool(connection.scalar(mine))
 
     def release(self, connection: WarehouseConnection) -> None:
         """Give the lease back; nothing happens when it is not this owner's."""
         connection.execute(self.table.update().where(self._mine).values(owner="", expires_at=_PAST))
+
+
+class Heartbeat:
+    """Renews leases now and then, while something takes long.
+
+    Args:
+        renew: renews them, and raises when one is lost.
+    """
+
+    def __init__(self, renew: Callable[[], None]) -> None:
+        self._renew = renew
+        self._beaten_at = time.monotonic()
+
+    def beat(self) -> None:
+        """Renew, if it is time. Raises what `renew` does."""
+        if time.monotonic() - self._beaten_at >= _BEAT_SECONDS:
+            self.demand()
+
+    def demand(self) -> None:
+        """Renew at once: before something is written. Raises what `renew` does."""
+        self._beaten_at = time.monotonic()
+        self._renew()
 
 
 def _is_dead(held: sa.Row[Any]) -> bool:

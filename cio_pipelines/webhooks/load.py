@@ -21,7 +21,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from cio_pipelines.landing import LandedObject, LandingZone
-from cio_pipelines.landing.lease import LoadLease, loading
+from cio_pipelines.landing.lease import loading
 from cio_pipelines.landing.manifest import (
     FAILED,
     MAX_ATTEMPTS,
@@ -36,6 +36,7 @@ from cio_pipelines.landing.manifest import (
 from cio_pipelines.landing.recording import record_staged, stage_entries, staged_entries
 from cio_pipelines.landing.reports import Counts, FailedFile
 from cio_pipelines.warehouse import Warehouse, WarehouseConnection
+from cio_pipelines.warehouse.leases import Heartbeat
 from cio_pipelines.webhooks import parsing
 from cio_pipelines.webhooks.layout import place_of
 from cio_pipelines.webhooks.objects import Landed
@@ -79,19 +80,19 @@ class EventLoad:
         landed = Landed(self._zone)
         with self._warehouse.session(), self._warehouse.connect() as connection:
             prepare_webhooks(connection)
-            with loading(connection, WEBHOOKS, run_id) as lease:
+            with loading(connection, WEBHOOKS, run_id) as heartbeat:
                 choice = _Choice(
                     loaded_objects(connection, WEBHOOKS, wanted),
                     failed_entries(connection, WEBHOOKS, wanted),
                     only_new=only_new,
                 )
-                load = _Load(connection, run_id, choice, lease)
+                load = _Load(connection, run_id, choice, heartbeat)
                 staging = Staging(
                     connection,
                     self._zone,
                     portion_bytes=self._portion_bytes,
                     was_tried=lambda path: path in choice.failed,
-                    beat=lease.beat,
+                    beat=heartbeat.beat,
                 )
                 for portion in staging.portions(choice.of(landed.objects(wanted))):
                     load.commit(portion)
@@ -156,12 +157,12 @@ class _Load:
     """What a load has done so far."""
 
     def __init__(
-        self, connection: WarehouseConnection, run_id: str, choice: _Choice, lease: LoadLease
+        self, connection: WarehouseConnection, run_id: str, choice: _Choice, heartbeat: Heartbeat
     ) -> None:
         self._connection = connection
         self._run_id = run_id
         self._choice = choice
-        self._lease = lease
+        self._heartbeat = heartbeat
         self.failed: list[Entry] = []
         self.days: dict[date, Counts] = {}
         self.reasons: Counter[str] = Counter()
@@ -184,7 +185,7 @@ class _Load:
             self.reasons[row.reason] += row.lines
         entries = [self._entry(staged, counted.get(staged.item.path), present, now) for staged in portion]
         stage_entries(connection, entries)
-        self._lease.demand()
+        self._heartbeat.demand()
         with connection.transaction():
             connection.execute(parsing.insert_new(self._run_id, now, event_days))
             if any(self._choice.knows(staged.item.path) for staged in portion):

@@ -9,21 +9,13 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[2] / "cio_pipelines"
-RINGS = ["customerio", "sync", "warehouse", "sandbox", "landing", "webhooks", "exports", "messaging", "demo"]
+RINGS = [
+    *("customerio", "sync", "warehouse", "sandbox", "landing", "webhooks", "exports", "moving", "messaging"),
+    "demo",
+]
 MODULES = ["lineage.py", "serving.py"]
-OUTER = {
-    "cli",
-    "defs",
-    "definitions",
-    "resources",
-    "metadata",
-    "dbt",
-    "dbt_build",
-    "dbt_tables",
-    "landing_sensor",
-    "partitions",
-    "pools",
-}
+OUTER = {path.stem for path in PACKAGE.iterdir()} - {*RINGS, *(Path(name).stem for name in MODULES)}
+"""Everything else."""
 
 
 def imported(file: Path) -> Iterator[str]:

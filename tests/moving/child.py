@@ -8,8 +8,8 @@ import sys
 
 import sqlalchemy as sa
 
+from cio_pipelines.moving.move import move
 from cio_pipelines.sync.key import SyncKey
-from cio_pipelines.sync.moving import move
 from cio_pipelines.sync.specs import PEOPLE
 from cio_pipelines.warehouse import open_warehouse
 from tests.sync.passing import PassingConnection, PassingWarehouse

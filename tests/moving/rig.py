@@ -7,9 +7,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from cio_pipelines.sync.adoption import Adoption, adopt
+from cio_pipelines.moving.adoption import Adoption, adopt
+from cio_pipelines.moving.move import MoveReport, move
 from cio_pipelines.sync.key import SyncKey
-from cio_pipelines.sync.moving import MoveReport, move
 from cio_pipelines.sync.specs import PEOPLE
 from tests.engines.rig import EngineRig
 

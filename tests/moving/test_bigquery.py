@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cio_pipelines.sync.moved_tables import STATE
+from cio_pipelines.moving.tables import STATE
 from cio_pipelines.sync.state import dead_letters, sync_plan, sync_runs, synced_people
 from tests.engines.rig import EngineRig
 

@@ -12,10 +12,10 @@ import sqlalchemy as sa
 from cio_pipelines.exports.load import ExportLoad
 from cio_pipelines.exports.tables import TABLES
 from cio_pipelines.landing.manifest import landed_files
+from cio_pipelines.moving.move import MoveReport, move
+from cio_pipelines.moving.tables import EVENTS, EXPORTS, HISTORY, HISTORY_TABLE
 from cio_pipelines.sync.errors import MoveRefused
 from cio_pipelines.sync.key import SyncKey
-from cio_pipelines.sync.moved_tables import EVENTS, EXPORTS, HISTORY, HISTORY_TABLE
-from cio_pipelines.sync.moving import MoveReport, move
 from cio_pipelines.warehouse import Warehouse, open_warehouse
 from cio_pipelines.webhooks.tables import webhook_events, webhook_quarantine
 from tests.exports.rig import ROWS, ExportRig

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cio_pipelines.sync.meaning import says_the_same
+from cio_pipelines.moving.meaning import says_the_same
 
 SAME = {
     "escapes": (r'{"a":"\u00e9\/\u007f"}', '{"a":"é/\x7f"}'),

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from cio_pipelines.sync.copying import SCHEMA
+from cio_pipelines.moving.contents import contents
+from cio_pipelines.moving.copying import SCHEMA
 from cio_pipelines.sync.errors import MoveRefused, SyncInProgress
-from cio_pipelines.sync.moved_contents import contents
 from cio_pipelines.sync.state import (
     dead_letters,
     open_people,

@@ -21,14 +21,14 @@ from uuid import uuid4
 import pyarrow as pa
 import sqlalchemy as sa
 
-from cio_pipelines.sync import copying
+from cio_pipelines.moving import copying
+from cio_pipelines.moving.contents import contents, forget_contents, prepare_contents
+from cio_pipelines.moving.meaning import says_the_same
 from cio_pipelines.sync.candidates import Mart
 from cio_pipelines.sync.commit import finish_killed
 from cio_pipelines.sync.key import SyncKey
 from cio_pipelines.sync.lease import Lease
 from cio_pipelines.sync.mapping import DECIMAL
-from cio_pipelines.sync.meaning import says_the_same
-from cio_pipelines.sync.moved_contents import contents, forget_contents, prepare_contents
 from cio_pipelines.sync.runs import Runs
 from cio_pipelines.sync.state import ERASURE_HASH, dead_letters, open_people, prepare_state, synced_people
 from cio_pipelines.warehouse import Warehouse, WarehouseConnection

@@ -9,7 +9,6 @@ own spelling is made to fit by `adoption.py`.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -19,22 +18,20 @@ import sqlalchemy as sa
 
 from cio_pipelines.exports.tables import prepare_exports
 from cio_pipelines.landing import manifest
-from cio_pipelines.landing.lease import LoadLease, loading
-from cio_pipelines.sync import copying, moved_tables
+from cio_pipelines.landing.lease import loading
+from cio_pipelines.moving import copying, tables
+from cio_pipelines.moving.contents import keep_contents
+from cio_pipelines.moving.copying import Moved
+from cio_pipelines.moving.tables import EVENTS, EXPORTS, HISTORY, PARTS, STATE
 from cio_pipelines.sync.candidates import Mart
 from cio_pipelines.sync.commit import finish_killed
-from cio_pipelines.sync.copying import Moved
 from cio_pipelines.sync.errors import MoveRefused, PlanOutdated
 from cio_pipelines.sync.key import SyncKey
 from cio_pipelines.sync.lease import Lease
-from cio_pipelines.sync.moved_contents import keep_contents
-from cio_pipelines.sync.moved_tables import EVENTS, EXPORTS, HISTORY, PARTS, STATE
 from cio_pipelines.sync.state import prepare_state
 from cio_pipelines.warehouse import Warehouse, WarehouseConnection
-from cio_pipelines.warehouse.leases import LEASE_SECONDS
+from cio_pipelines.warehouse.leases import Heartbeat
 from cio_pipelines.webhooks.tables import prepare_webhooks
-
-_BEAT_SECONDS = LEASE_SECONDS / 5
 
 _LOADS = {EVENTS: manifest.WEBHOOKS, EXPORTS: manifest.EXPORTS}
 """Parts that loads write, with the source whose lease they take."""
@@ -66,7 +63,7 @@ def move(
         key: whose state.
         max_attempts: refusals that make a dead letter, for runs of the source that are finished first.
         mart: of the source, which knows the contents of dead letters; None when it has none.
-        parts: of `moved_tables.PARTS`; those of which the source has nothing are left alone.
+        parts: of `tables.PARTS`; those of which the source has nothing are left alone.
         replace: whether what the target has of these parts is given up.
 
     Raises:
@@ -112,26 +109,26 @@ def _items(
     parts: Sequence[str],
 ) -> list[Moved]:
     """What there is to move. Raises MoveRefused when there is nothing, or no state of this workspace."""
-    tables = {part: moved_tables.of(part, key) for part in parts if part != HISTORY}
-    if HISTORY in parts and (columns := moved_tables.history_columns(source)):
-        there = moved_tables.history_columns(target)
+    wanted = {part: tables.of(part, key) for part in parts if part != HISTORY}
+    if HISTORY in parts and (columns := tables.history_columns(source)):
+        there = tables.history_columns(target)
         if there and there.keys() != columns.keys():
             differing = ", ".join(sorted(there.keys() ^ columns.keys()))
             raise MoveRefused(
-                f"{moved_tables.HISTORY_TABLE} of {source.name} and of {target.name} differ in columns: "
+                f"{tables.HISTORY_TABLE} of {source.name} and of {target.name} differ in columns: "
                 f"{differing}.",
                 "Drop that of the target, which the move then makes anew, or leave it out with --only.",
             )
-        tables[HISTORY] = [moved_tables.history(columns)]
-    found = {part: items for part, items in tables.items() if any(old.scalar(item.is_any) for item in items)}
+        wanted[HISTORY] = [tables.history(columns)]
+    found = {part: items for part, items in wanted.items() if any(old.scalar(item.is_any) for item in items)}
     if not found or (STATE in parts and STATE not in found):
-        known = [f"{row.workspace} ({row.sync})" for row in old.rows(moved_tables.workspaces())]
+        known = [f"{row.workspace} ({row.sync})" for row in old.rows(tables.workspaces())]
         raise MoveRefused(
             f"The {source.name} has nothing of workspace {key.workspace} ({key.sync}).",
             f"It has state of: {', '.join(known) or 'nobody'}. Check --from, and the settings that name the "
             "workspace (CUSTOMERIO_WORKSPACE, else CUSTOMERIO_SITE_ID).",
         )
-    if HISTORY in found and not moved_tables.history_columns(target):
+    if HISTORY in found and not tables.history_columns(target):
         table = found[HISTORY][0].table
         new.execute(sa.schema.CreateSchema(str(table.schema), if_not_exists=True))
         new.execute(sa.schema.CreateTable(table, if_not_exists=True))
@@ -143,52 +140,38 @@ def _demand_room(target: WarehouseConnection, key: SyncKey, items: Sequence[Move
     parts = dict.fromkeys(moved.part for moved in items)
     history = [moved for moved in items if moved.part == HISTORY]
     full = [
-        part
-        for part in parts
-        if any(target.scalar(query) for query in moved_tables.of_its_own(part, key, history))
+        part for part in parts if any(target.scalar(query) for query in tables.of_its_own(part, key, history))
     ]
     if full:
         raise MoveRefused(
-            f"The {name} already has {' and '.join(moved_tables.WORDS[part] for part in full)}.",
+            f"The {name} already has {' and '.join(tables.WORDS[part] for part in full)}.",
             "If that was moved before, nothing is left to do but `cio move --adopt`. To give it up for what "
             "the other warehouse has, add --replace; to move other parts alone, --only.",
         )
 
 
-class _Held:
-    """The leases of both sides, of syncs and of loads."""
+@contextmanager
+def _held(
+    old: WarehouseConnection, new: WarehouseConnection, key: SyncKey, sources: Sequence[str]
+) -> Generator[Heartbeat]:
+    """The leases of both sides, of syncs and of loads.
 
-    def __init__(
-        self, syncs: Sequence[tuple[Lease, WarehouseConnection]], loads: Sequence[LoadLease]
-    ) -> None:
-        self._syncs = syncs
-        self._loads = loads
-        self._beaten_at = time.monotonic()
+    Yields:
+        Their heartbeat, which raises MoveRefused or LoadInProgress when another run took one over.
+    """
+    owner = f"move-{uuid4().hex[:12]}"
+    syncs: list[tuple[Lease, WarehouseConnection]] = []
+    loads: list[Heartbeat] = []
 
-    def beat(self) -> None:
-        """Show, if it is time, that the move lives; raises as `demand` does."""
-        if time.monotonic() - self._beaten_at >= _BEAT_SECONDS:
-            self.demand()
-
-    def demand(self) -> None:
-        """As `beat`, at once. Raises MoveRefused or LoadInProgress when another run took a lease over."""
-        self._beaten_at = time.monotonic()
-        for lease, connection in self._syncs:
+    def renew() -> None:
+        for lease, connection in syncs:
             try:
                 lease.renew(connection)
             except PlanOutdated as error:
                 raise MoveRefused(error.message, "Nothing was moved: run the move again.") from None
-        for load in self._loads:
+        for load in loads:
             load.demand()
 
-
-@contextmanager
-def _held(
-    old: WarehouseConnection, new: WarehouseConnection, key: SyncKey, sources: Sequence[str]
-) -> Generator[_Held]:
-    owner = f"move-{uuid4().hex[:12]}"
-    syncs: list[tuple[Lease, WarehouseConnection]] = []
-    loads: list[LoadLease] = []
     with ExitStack() as stack:
         for connection in (old, new):
             lease = Lease(key, owner)
@@ -196,4 +179,4 @@ def _held(
             stack.callback(lease.release, connection)
             syncs.append((lease, connection))
             loads += [stack.enter_context(loading(connection, source, owner)) for source in sources]
-        yield _Held(syncs, loads)
+        yield Heartbeat(renew)

@@ -11,7 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from cio_pipelines.sync import copying
+from cio_pipelines.moving import copying
 from cio_pipelines.sync.candidates import Mart
 from cio_pipelines.sync.key import SyncKey
 from cio_pipelines.sync.state import ERASURE_HASH, dead_letters, open_people, sync_plan

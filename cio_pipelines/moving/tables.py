@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from cio_pipelines.exports.tables import TABLES as EXPORT_TABLES
 from cio_pipelines.landing import manifest
 from cio_pipelines.landing.manifest import landed_files
-from cio_pipelines.sync.copying import Moved
+from cio_pipelines.moving.copying import Moved
 from cio_pipelines.sync.key import SyncKey
 from cio_pipelines.sync.state import (
     dead_letters,
