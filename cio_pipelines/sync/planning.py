@@ -9,9 +9,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from cio_pipelines.sync.candidates import PERSON_ID_FIELD, Mart, is_too_large
+from cio_pipelines.sync.candidates import PERSON_ID_FIELD, Mart
 from cio_pipelines.sync.errors import SourceContractError
 from cio_pipelines.sync.key import RunKey
+from cio_pipelines.sync.quarantine import quarantine
 from cio_pipelines.sync.state import dead_letters, open_people, sync_plan, synced_people
 from cio_pipelines.sync.tallies import Tallies, count_plan
 from cio_pipelines.sync.windows import Window
@@ -54,16 +55,18 @@ class Planner:
     reads_twice: bool = True
 
     @property
-    def _timestamp(self) -> int:
+    def timestamp(self) -> int:
+        """That of the operations: unix seconds of the extraction."""
         return int(self.extracted_at.timestamp())
 
     @property
-    def _mine(self) -> Column:
+    def mine(self) -> Column:
+        """Whether a planned operation is of this run."""
         return self.run.owns(sync_plan)
 
     def clear(self) -> None:
         """Forget what an earlier try, which was killed, had planned."""
-        self._delete(self._mine)
+        self.delete(self.mine)
 
     def state(self, table: sa.Table, *names: str, where: Column | None = None) -> sa.Subquery:
         """This sync's rows of a state table, `names` of its columns."""
@@ -122,11 +125,7 @@ class Planner:
         """Plan identify, suppress and unsuppress for the selected rows."""
         left_alone = self._count_dead(selection)
         estimated = self._insert_people(selection)
-        self._mark(is_too_large(sync_plan, self._timestamp), "operation", "too_long")
-        email = self.mart.mapping.kinds.get(self.mart.spec.email)
-        if shared_emails_conflict and email is not None and email.name == "text":
-            self._mark_shared_emails()
-        left_alone += self._drop_known_quarantines()
+        left_alone += quarantine(self, shared_emails_conflict=shared_emails_conflict)
         self._insert_unsuppressions()
         return Decided(left_alone, estimated)
 
@@ -237,71 +236,15 @@ class Planner:
         known = sa.select(synced_people.c.person_id).where(self.run.sync.owns(synced_people)).limit(1)
         return bool(self.connection.rows(known))
 
-    def _mark(self, condition: Column, field: str, reason: str) -> None:
-        """Quarantine planned identifies that satisfy a condition."""
-        self.connection.execute(
-            sync_plan.update()
-            .where(
-                self._mine,
-                sync_plan.c.operation == "identify",
-                sync_plan.c.fault_field.is_(None),
-                condition,
-            )
-            .values(fault_field=field, fault_reason=reason)
-        )
-
-    def _mark_shared_emails(self) -> None:
-        """Customer.io would silently drop one of two people with one e-mail, in any letter case."""
-        planned = sa.and_(self._mine, sync_plan.c.operation == "identify", sync_plan.c.fault_field.is_(None))
-        if not self.connection.scalar(sa.select(sa.func.count()).where(planned)):
-            return
-        mart = self.mart
-        email = sa.func.lower(sa.cast(mart.table.c[mart.spec.email], sa.String))
-
-        def addresses(name: str) -> sa.Subquery:
-            return (
-                sa.select(mart.person_id.label("person_id"), email.label("email"))
-                .select_from(mart.table)
-                .where(mart.deleted_at.is_(None), email != "")
-                .subquery(name)
-            )
-
-        senders = sa.select(sync_plan.c.person_id).where(planned)
-        own, all_, theirs = addresses("own"), addresses("everybody_s"), addresses("theirs")
-        # Only e-mails about to be sent are counted: few on most days, of a mart of millions.
-        sent = sa.select(own.c.email).where(own.c.person_id.in_(senders))
-        shared = (
-            sa.select(all_.c.email)
-            .where(all_.c.email.in_(sent))
-            .group_by(all_.c.email)
-            .having(sa.func.count() > 1)
-        )
-        people = sa.select(theirs.c.person_id).where(theirs.c.email.in_(shared))
-        self._mark(sync_plan.c.person_id.in_(people), f"attributes.{mart.spec.email}", "shared")
-
-    def _drop_known_quarantines(self) -> int:
-        """Rows that are still as wrong as when they were dead-lettered need no second letter."""
-        known = self.state(
-            dead_letters,
-            *("person_id", "operation", "attributes_hash", "reason"),
-            where=dead_letters.c.kind == "quarantined",
-        )
-        same = sa.exists().where(
-            known.c.person_id == sync_plan.c.person_id,
-            known.c.operation == sync_plan.c.operation,
-            known.c.attributes_hash == sync_plan.c.attributes_hash,
-            known.c.reason == sync_plan.c.fault_reason,
-        )
-        return self._delete(sa.and_(self._mine, sync_plan.c.fault_field.is_not(None), same))
-
-    def _delete(self, condition: Column) -> int:
+    def delete(self, condition: Column) -> int:
+        """Remove planned operations; returns how many."""
         count = self.connection.scalar(sa.select(sa.func.count()).select_from(sync_plan).where(condition))
         if count:
             self.connection.execute(sync_plan.delete().where(condition))
         return int(count)
 
     def _insert_unsuppressions(self) -> None:
-        returned = sa.and_(self._mine, sync_plan.c.why == "returned", sync_plan.c.fault_field.is_(None))
+        returned = sa.and_(self.mine, sync_plan.c.why == "returned", sync_plan.c.fault_field.is_(None))
         if not self.connection.scalar(sa.select(sa.func.count()).select_from(sync_plan).where(returned)):
             return
         given = {

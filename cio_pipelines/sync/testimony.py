@@ -27,7 +27,7 @@ from cio_pipelines.sync.testimony_tables import (
     witnessed,
 )
 from cio_pipelines.sync.witness_reports import AGREED, MISSING, PENDING, REMOVED, STILL_THERE
-from cio_pipelines.warehouse import functions as fn
+from cio_pipelines.warehouse import conversions
 from cio_pipelines.warehouse import json_functions as js
 from cio_pipelines.warehouse.functions import UtcTimestamp
 
@@ -210,7 +210,7 @@ def _difference(attribute: Column, accepted: Column, found: Column) -> Column:
     # Customer.io's own rule: anything but these is subscribed, and so is absence
     same_consent = _is_unsubscribed(text) == _is_unsubscribed(found)
     # what is no number is NULL and equals nothing; the JSON text of a string has quotes
-    same_number = fn.number_of_text(accepted) == fn.number_of_text(found)
+    same_number = conversions.number_of_text(accepted) == conversions.number_of_text(found)
     same_flag = sa.and_(accepted.in_(["true", "false"]), accepted == sa.func.lower(found))
     same_address = sa.and_(attribute == _EMAIL, sa.func.lower(text) == sa.func.lower(found))
     nothing = sa.cast(sa.null(), sa.String)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any
 
@@ -13,18 +13,27 @@ from sqlalchemy.exc import DBAPIError
 
 
 class SqlConnection(ABC):
-    """A connection that autocommits outside `transaction()`.
+    """A connection that autocommits outside `transaction()`. An engine adds how it streams and appends Arrow.
 
-    An engine adds how it streams and appends Arrow, and how its errors are told.
+    Args:
+        connection: SQLAlchemy's.
+        name: of the database, for messages.
+        translate: turns the engine's errors into those of `errors.py`, without values of rows.
     """
 
-    def __init__(self, connection: sa.Connection) -> None:
+    def __init__(
+        self,
+        connection: sa.Connection,
+        name: str,
+        translate: Callable[[str], AbstractContextManager[None]],
+    ) -> None:
         self._connection = connection
+        self._name = name
+        self._translate = translate
         self._in_transaction = False
 
-    @abstractmethod
     def _errors(self) -> AbstractContextManager[None]:
-        """Turns the engine's errors into those of `errors.py`, without values of rows."""
+        return self._translate(self._name)
 
     @abstractmethod
     def batches(

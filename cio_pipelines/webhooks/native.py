@@ -14,8 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from cio_pipelines.landing import LandedObject, LandingZone
-from cio_pipelines.warehouse import LineLoads, LoadRefused, WarehouseConnection
-from cio_pipelines.warehouse import functions as fn
+from cio_pipelines.warehouse import LineLoads, LoadRefused, WarehouseConnection, conversions
 from cio_pipelines.warehouse import json_functions as js
 from cio_pipelines.webhooks.parsing import landed_lines
 
@@ -96,8 +95,8 @@ def _said() -> sa.CTE:
     return sa.select(
         read.c.text,
         js.text_at(read.c.members, 1).label("file"),
-        fn.integer_of_text(js.text_at(read.c.members, 2)).label("line"),
-        fn.integer_of_text(js.text_at(read.c.members, 3)).label("lines"),
+        conversions.integer_of_text(js.text_at(read.c.members, 2)).label("line"),
+        conversions.integer_of_text(js.text_at(read.c.members, 3)).label("lines"),
     ).cte("said")
 
 

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from cio_pipelines.landing.manifest import LOADED
 from cio_pipelines.landing.recording import staged_entries
+from cio_pipelines.warehouse import conversions
 from cio_pipelines.warehouse import functions as fn
 from cio_pipelines.warehouse import json_functions as js
 from cio_pipelines.warehouse.functions import UtcTimestamp
@@ -91,10 +92,11 @@ def parse() -> sa.Insert:
         name: sa.func.nullif(member(position), "") for position, name in enumerate(_PATHS)
     }
     numbers = {
-        name: fn.integer_of_text(member(len(_PATHS) + position)) for position, name in enumerate(_NUMBERS)
+        name: conversions.integer_of_text(member(len(_PATHS) + position))
+        for position, name in enumerate(_NUMBERS)
     }
-    received_at = fn.timestamp_of_text(js.text_at(found.c.members, 1))
-    seconds = fn.integer_of_text(texts.pop("timestamp"))
+    received_at = conversions.timestamp_of_text(js.text_at(found.c.members, 1))
+    seconds = conversions.integer_of_text(texts.pop("timestamp"))
     # the costly questions are only asked of lines in which nothing was found
     reason = sa.case(
         (found.c.fault.is_not(None), found.c.fault),
@@ -125,7 +127,7 @@ def parse() -> sa.Insert:
 
 def event_days() -> sa.Select[Any]:
     """The days `event_date` on which the staged events happened: what the table need be read of."""
-    at = fn.timestamp_of_seconds(parsed_lines.c.seconds)
+    at = conversions.timestamp_of_seconds(parsed_lines.c.seconds)
     days = sa.select(sa.cast(at, sa.Date).label("event_date")).where(parsed_lines.c.reason.is_(None))
     return days.distinct()
 
@@ -147,7 +149,7 @@ def find_new(days: Iterable[date]) -> sa.Insert:
         .where(lines.c.reason.is_(None), sa.not_(known.exists()))
         .cte("first_lines")
     )
-    at = fn.timestamp_of_seconds(first.c.seconds)
+    at = conversions.timestamp_of_seconds(first.c.seconds)
     values: dict[str, Column] = {
         "event_at": at,
         "event_date": sa.cast(at, sa.Date),

@@ -24,7 +24,9 @@ from cio_pipelines.sync.mapping import read_mapping
 from cio_pipelines.sync.specs import PEOPLE
 from cio_pipelines.sync.state import sync_acks
 from cio_pipelines.sync.windows import FULL, Window
+from cio_pipelines.warehouse import conversions
 from cio_pipelines.warehouse import functions as fn
+from cio_pipelines.warehouse import json_functions as js
 from tests.bigquery import BilledWarehouse, RecordingConnection, bigquery, check
 from tests.golden import assert_golden
 from tests.pruning import read_whole
@@ -199,7 +201,18 @@ def test_the_candidates_query_is_this_on_bigquery() -> None:
     assert canonical(text) == canonical(CANDIDATES)
 
 
-@pytest.mark.parametrize("function", fn.Dialected.__subclasses__(), ids=lambda function: function.__name__)
+FUNCTIONS = [
+    each
+    for module in (fn, conversions, js)
+    for each in vars(module).values()
+    if isinstance(each, type)
+    and issubclass(each, fn.Dialected)
+    and each is not fn.Dialected
+    and each.__module__ == module.__name__
+]
+
+
+@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda function: function.__name__)
 def test_a_function_is_written_for_all_engines_and_fails_for_others_at_compile_time(function: Any) -> None:
     assert function.templates.keys() == {"duckdb", "bigquery", "postgresql"}
     call = function(sa.column("a"), sa.cast(sa.column("b"), sa.Integer))
@@ -217,7 +230,7 @@ DIALECTED = re.compile(
 
 def test_only_the_modules_of_functions_know_what_engines_spell_differently() -> None:
     package = Path(cio_pipelines.__file__).parent
-    rings = ("sync", "warehouse", "landing", "webhooks", "exports")
+    rings = ("sync", "warehouse", "landing", "webhooks", "exports", "moving")
     files = [file for ring in rings for file in package.glob(f"{ring}/*.py")]
     knowing = {
         path.name
@@ -225,7 +238,8 @@ def test_only_the_modules_of_functions_know_what_engines_spell_differently() -> 
         for line in path.read_text(encoding="utf-8").splitlines()
         if DIALECTED.search(line.partition("#")[0])
     }
-    assert knowing == {"functions.py", "json_functions.py", "postgresql_json.py"} | ({"duckdb.py"} & knowing)
+    known = {"functions.py", "conversions.py", "json_functions.py", "postgresql_json.py"}
+    assert knowing == known | ({"duckdb.py"} & knowing)
 
 
 def test_the_library_knows_no_orchestrator() -> None:

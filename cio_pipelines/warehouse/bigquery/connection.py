@@ -14,7 +14,7 @@ from __future__ import annotations
 import io
 import logging
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -51,7 +51,7 @@ class BigQueryConnection(SqlConnection):
     def __init__(
         self, warehouse: BigQueryWarehouse, client: bigquery.Client, connection: sa.Connection
     ) -> None:
-        super().__init__(connection)
+        super().__init__(connection, warehouse.name, translate_errors)
         self._warehouse = warehouse
         self._client = client
         self._session: list[bigquery.ConnectionProperty] = []
@@ -60,9 +60,6 @@ class BigQueryConnection(SqlConnection):
         self._capturing: list[Captured] | None = None
         event.listen(connection.engine, "do_execute", self._hold_back)
         event.listen(connection.engine, "after_cursor_execute", self._count)
-
-    def _errors(self) -> AbstractContextManager[None]:
-        return translate_errors(self._warehouse.name)
 
     def _driver_errors(self) -> tuple[type[Exception], ...]:
         return (GoogleAPICallError, GoogleAuthError)

@@ -147,12 +147,8 @@ class PostgreSQLConnection(SqlConnection):
         name: str,
         open_another: Callable[[], AbstractContextManager[sa.Connection]],
     ) -> None:
-        super().__init__(connection)
-        self._name = name
+        super().__init__(connection, name, translate_errors)
         self._open_another = open_another
-
-    def _errors(self) -> AbstractContextManager[None]:
-        return translate_errors(self._name)
 
     def _driver_errors(self) -> tuple[type[Exception], ...]:
         return (psycopg.Error,)
