@@ -1,0 +1,1 @@
+"""The queue between applications and Customer.io: one interface, an embedded store and Redis."""
