@@ -47,7 +47,7 @@ class Receipt:
 class Taken:
     """A message in somebody's hands until `lease_until` (unix seconds).
 
-    `attempt` is 1 for the first try. `lease` is proof of the lease: a settlement with an older one is ignored.
+    `attempt` is 1 for the first try. `lease` proves the lease: a settlement with an older one is ignored.
     """
 
     message_id: str
