@@ -25,6 +25,8 @@ class NewMessage:
     `not_before` (unix seconds) holds it back without holding back its line. With an `idempotency_key`
     the same message is kept once: the key, and the message's state, are remembered for `keep_seconds` after
     it ended. Without a key, and with `keep_seconds` 0, nothing is remembered of a delivered message.
+    `fingerprint` tells whether a key came again with the same message; empty, it is made of queue, line, body
+    and `not_before`. It is given where `body` holds what the caller did not say (the time, an event's id).
     """
 
     queue: QueueName
@@ -33,6 +35,7 @@ class NewMessage:
     idempotency_key: str | None = field(default=None, repr=False)
     not_before: float | None = None
     keep_seconds: float = 0.0
+    fingerprint: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
