@@ -45,7 +45,6 @@ _OTHERS = frozenset(
     {
         # settings of parts that read them elsewhere, and of the tests
         "CIO_SHARED_DIR",
-        "QUEUE_URL",
     }
 )
 
@@ -77,6 +76,11 @@ class Settings(BaseModel):
     warehouse_threads: Annotated[int, Field(ge=1)] | None = None
     warehouse_max_bytes_billed: Annotated[int, Field(ge=1)] | None = None
     cio_dbt_executable: Path | None = None
+
+    # it may hold a password
+    queue_url: Annotated[str, Field(repr=False)] = f"sqlite:///{LOCAL / 'queue.sqlite'}"
+    cio_queue_max_messages: Annotated[int, Field(ge=1)] = 1_000_000
+    cio_queue_wait_seconds: Annotated[float, Field(ge=0)] = 0.0
 
     landing_url: str = f"file://{LOCAL / 'landing'}"
     landing_exports_url: str | None = None
@@ -116,6 +120,15 @@ class Settings(BaseModel):
     cio_webhook_commit_seconds: Annotated[float, Field(gt=0, le=2)] = 0.05
     cio_webhook_handlers: str = ""
     cio_sensor_requests: Annotated[int, Field(ge=4)] = REQUESTS
+    cio_worker_identify: Count = 10
+    cio_worker_track: Count = 10
+    cio_worker_transactional: Count = 5
+    cio_worker_broadcast: Count = 1
+    cio_worker_linger_seconds: Annotated[float, Field(ge=0, le=10)] = 0.05
+    cio_worker_lease_seconds: Annotated[float, Field(ge=5)] = 60.0
+    cio_worker_drain_seconds: Annotated[float, Field(gt=0)] = 25.0
+    cio_message_attempts: Annotated[int, Field(ge=1)] = 3
+    cio_resend_unknown: bool = False
     cio_sync_cron: str = "*/15 * * * *"
     cio_full_sync_cron: str = "30 3 * * *"
 
