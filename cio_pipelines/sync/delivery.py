@@ -10,12 +10,11 @@ from typing import Any
 import sqlalchemy as sa
 
 from cio_pipelines.customerio import CustomerIOError, TrackClient
-from cio_pipelines.sync.commit import Commit
 from cio_pipelines.sync.errors import PlanOutdated
 from cio_pipelines.sync.key import SyncKey
 from cio_pipelines.sync.lease import Lease
-from cio_pipelines.sync.ledger import Ledger
 from cio_pipelines.sync.letters import count_letters
+from cio_pipelines.sync.manners import PEOPLE, Manner
 from cio_pipelines.sync.preflight import check_region
 from cio_pipelines.sync.push import Costs, Progress, Pusher
 from cio_pipelines.sync.reports import PushReport
@@ -32,13 +31,15 @@ def deliver(
     settings: SyncSettings,
     connect: Callable[[], TrackClient],
     on_progress: Progress | None,
+    manner: Manner = PEOPLE,
 ) -> PushReport:
     """Send the plan of `run` (its row), under its lease.
 
     Raises PlanOutdated when the lease is lost, WarehouseError when the ledger cannot be written. Whatever is
     raised, and KeyboardInterrupt too, first everything that was answered is committed.
     """
-    runs, ledger, lease = Runs(connection, key), Ledger(run_key(key, run)), Lease(key, run.run_id)
+    mine = run_key(key, run)
+    runs, ledger, lease = Runs(connection, key), manner.ledger(mine), Lease(key, run.run_id)
     costs = Costs()
     preflight: str | None = None
     ended_by: str | None = "interrupted"
@@ -53,7 +54,7 @@ def deliver(
                 connection=connection,
                 ledger=ledger,
                 lease=lease,
-                timestamp=int(run.extracted_at.timestamp()),
+                phases=manner.phases(mine, int(run.extracted_at.timestamp())),
                 settings=settings.push,
                 total=run.planned,
                 on_progress=on_progress,
@@ -71,7 +72,7 @@ def deliver(
         # Whoever took the lease has committed this run; doing it again would undo their work.
         is_ours = is_ours and lease.is_held(connection)
         if is_ours:
-            Commit(connection, ledger.run, settings.max_attempts).execute(ended_by)
+            manner.commit(connection, mine, settings.max_attempts).execute(ended_by)
             commit_seconds = time.monotonic() - sent
             runs.note(
                 run.run_id,

@@ -11,10 +11,23 @@ import sqlalchemy as sa
 
 @dataclass(frozen=True, slots=True)
 class SyncKey:
-    """The first two columns of every state table."""
+    """The first two columns of every state table.
+
+    `subject` is the column by which plan, ledger and letters tell the sync's rows apart: of a person an
+    operation in each phase, of an event the one.
+    """
 
     workspace: str
     sync: str
+    subject: str = "person_id"
+
+    def subject_of(self, table: sa.FromClause) -> sa.ColumnElement[str]:
+        """What a state row is about, by its id."""
+        return table.c[self.subject]
+
+    def same(self, row: sa.FromClause, other: sa.FromClause) -> sa.ColumnElement[bool]:
+        """Whether two state rows are about one operation."""
+        return sa.and_(self.subject_of(row) == self.subject_of(other), row.c.phase == other.c.phase)
 
     def owns(self, table: sa.FromClause) -> sa.ColumnElement[bool]:
         """Whether a state row belongs to this workspace and sync."""

@@ -49,17 +49,21 @@ _LOG_SCHEMA = pa.schema(
         ("attempts", pa.int64()),
         ("bytes_sent", pa.int64()),
         ("seconds", pa.float64()),
+        ("event_id", pa.string()),
     ]
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """One body and what became of it. `people` and `operations` are string arrays, one entry an operation."""
+    """One body and what became of it. `subjects` and `operations` are string arrays, one entry an operation.
+
+    Subjects are ids of people or of events, see `SyncKey`.
+    """
 
     batch: int
     phase: int
-    people: pa.Array[Any]
+    subjects: pa.Array[Any]
     operations: pa.Array[Any]
     result: SendResult
 
@@ -82,12 +86,12 @@ class Ledger:
             connection.append(sync_log, pa.Table.from_pylist(entries, schema=_LOG_SCHEMA))
 
     def _acks(self, item: Answered) -> pa.Table:
-        accepted = item.people.filter(pa.array(item.result.accepted_mask()))
+        accepted = item.subjects.filter(pa.array(item.result.accepted_mask()))
         count = len(accepted)
         return pa.table(
             {
                 **{name: pa.repeat(value, count) for name, value in self.run.values.items()},
-                "person_id": accepted,
+                self.run.sync.subject: accepted,
                 "phase": pa.repeat(pa.scalar(item.phase, pa.int32()), count),
             }
         )
@@ -115,7 +119,7 @@ class Ledger:
             place = rejection.index - result.start
             yield common | {
                 "entry": "rejected",
-                "person_id": item.people[place].as_py(),
+                self.run.sync.subject: item.subjects[place].as_py(),
                 "operation": item.operations[place].as_py(),
                 "http_status": rejection.status,
                 "reason": rejection.reason,
@@ -126,7 +130,7 @@ class Ledger:
             for place in range(start - result.start, stop - result.start):
                 yield common | {
                     "entry": "deferred",
-                    "person_id": item.people[place].as_py(),
+                    self.run.sync.subject: item.subjects[place].as_py(),
                     "operation": item.operations[place].as_py(),
                     "http_status": result.status,
                     "reason": None if error is None else type(error).__name__,
@@ -143,11 +147,12 @@ class Ledger:
         plan = sa.select(sync_plan).where(self.run.owns(sync_plan)).subquery("plan")
         acks = sa.select(sync_acks).where(self.run.owns(sync_acks)).subquery("acks")
         refused = self.logged("rejected").subquery("refused")
+        key = self.run.sync
         states = [
             sa.case((state, 1), else_=0)
             for state in (
-                acks.c.person_id.is_not(None),
-                refused.c.person_id.is_not(None),
+                key.subject_of(acks).is_not(None),
+                key.subject_of(refused).is_not(None),
                 plan.c.fault_field.is_not(None),
             )
         ]
@@ -155,11 +160,7 @@ class Ledger:
         sums = [*states, sa.case((held == 0, 1), else_=0), sa.case((held > 1, 1), else_=0)]
         counts = sa.select(
             sa.func.count(), *[sa.func.coalesce(sa.func.sum(each), 0) for each in sums]
-        ).select_from(
-            plan.outerjoin(acks, _same_operation(acks, plan)).outerjoin(
-                refused, _same_operation(refused, plan)
-            )
-        )
+        ).select_from(plan.outerjoin(acks, key.same(acks, plan)).outerjoin(refused, key.same(refused, plan)))
         found, accepted, rejected, faulty, due, twice = (int(n) for n in connection.rows(counts)[0])
         run = connection.rows(sa.select(sync_runs).where(self.run.wrote(sync_runs)))
         planned = found if not run or run[0].planned is None else int(run[0].planned)
@@ -193,40 +194,44 @@ class Ledger:
 
     def _lost(self, connection: WarehouseConnection, *, unaccepted: int) -> int:
         """Operations of a committed run that left no trace, or another run's, where their outcome belongs."""
-        mine = self.run.owns(sync_plan)
-        acks = self.run.owns(sync_acks)
-
-        def held(table: sa.Table) -> sa.Select[tuple[str]]:
-            return sa.select(table.c.person_id).where(self.run.wrote(table))
-
-        unblocked = sa.select(sync_plan.c.person_id).where(mine, sync_plan.c.operation == "unsuppress")
-        vanished = sa.select(sa.func.count()).where(
-            acks,
-            sync_acks.c.person_id.not_in(held(synced_people)),
-            # an accepted `unsuppress` alone leaves nothing in the snapshot
-            sa.or_(sync_acks.c.phase == 2, sync_acks.c.person_id.not_in(unblocked)),
-        )
-        lost = int(connection.scalar(vanished))
+        lost = int(connection.scalar(sa.select(sa.func.count()).where(self._vanished(connection))))
         if unaccepted:
-            done = sa.select(sync_acks).where(acks).subquery("done")
-            plan = sa.select(sync_plan).where(mine).subquery("plan")
+            key = self.run.sync
+            done = sa.select(sync_acks).where(self.run.owns(sync_acks)).subquery("done")
+            plan = sa.select(sync_plan).where(self.run.owns(sync_plan)).subquery("plan")
             forgotten = (
                 sa.select(sa.func.count())
-                .select_from(plan.outerjoin(done, _same_operation(done, plan)))
+                .select_from(plan.outerjoin(done, key.same(done, plan)))
                 .where(
-                    done.c.person_id.is_(None),
-                    *[plan.c.person_id.not_in(held(table)) for table in (open_people, dead_letters)],
+                    key.subject_of(done).is_(None),
+                    *[key.subject_of(plan).not_in(self._held(t)) for t in (open_people, dead_letters)],
                 )
             )
             lost += int(connection.scalar(forgotten))
         return lost
+
+    def _held(self, table: sa.Table) -> sa.Select[tuple[str]]:
+        """Whom or what a table that is not divided by run has this run's word on."""
+        return sa.select(self.run.sync.subject_of(table)).where(self.run.wrote(table))
+
+    def _vanished(self, connection: WarehouseConnection) -> sa.ColumnElement[bool]:
+        """Whether an acknowledgement left no trace where accepted operations are remembered for good."""
+        del connection
+        plan = sync_plan.c
+        unblocked = sa.select(plan.person_id).where(self.run.owns(sync_plan), plan.operation == "unsuppress")
+        return sa.and_(
+            self.run.owns(sync_acks),
+            sync_acks.c.person_id.not_in(self._held(synced_people)),
+            # an accepted `unsuppress` alone leaves nothing in the snapshot
+            sa.or_(sync_acks.c.phase == 2, sync_acks.c.person_id.not_in(unblocked)),
+        )
 
     def logged(self, entry: str) -> sa.Select[Any]:
         """The run's log entries of one kind."""
         return sa.select(sync_log).where(self.run.owns(sync_log), sync_log.c.entry == entry)
 
     def refusals(self, connection: WarehouseConnection) -> tuple[Refusals, ...]:
-        """Why people were refused, most frequent first: by Customer.io, and by us before sending."""
+        """Why people or events were refused, most frequent first: by Customer.io, and by us beforehand."""
         logged = self.logged("rejected").subquery()
         by_server = sa.select(
             sa.literal("customer.io"), logged.c.field, logged.c.reason, sa.func.count()
@@ -241,7 +246,3 @@ class Ledger:
         rows = [*connection.rows(by_server), *connection.rows(by_us)]
         found = [Refusals(row[0], row[1] or "", row[2] or "", int(row[3])) for row in rows]
         return tuple(sorted(found, key=lambda item: (-item.people, item.source, item.field, item.reason)))
-
-
-def _same_operation(row: sa.Subquery, plan: sa.Subquery) -> sa.ColumnElement[bool]:
-    return sa.and_(row.c.person_id == plan.c.person_id, row.c.phase == plan.c.phase)

@@ -15,7 +15,10 @@ from cio_pipelines.warehouse import WarehouseConnection
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """An operation left alone. `kind` is `quarantined` (never sent) or `rejected` (by Customer.io)."""
+    """An operation left alone. `kind` is `quarantined` (never sent) or `rejected` (by Customer.io).
+
+    `event_id` is empty but for events.
+    """
 
     person_id: str
     operation: str
@@ -25,6 +28,7 @@ class DeadLetter:
     reason: str
     message: str
     since: datetime
+    event_id: str = ""
 
 
 def list_letters(
@@ -34,12 +38,12 @@ def list_letters(
     letters = (
         sa.select(dead_letters)
         .where(key.owns(dead_letters))
-        .order_by(dead_letters.c.since.desc(), dead_letters.c.person_id)
+        .order_by(dead_letters.c.since.desc(), key.subject_of(dead_letters))
         .limit(limit)
     )
     return [
         DeadLetter(
-            row.person_id,
+            row.person_id or "",
             row.operation,
             row.kind,
             row.attempts,
@@ -47,6 +51,7 @@ def list_letters(
             row.reason or "",
             row.message or "",
             row.since,
+            row.event_id or "",
         )
         for row in connection.rows(letters)
     ]
@@ -58,14 +63,14 @@ def count_letters(connection: WarehouseConnection, key: SyncKey) -> int:
     return int(connection.scalar(letters))
 
 
-def replay(connection: WarehouseConnection, key: SyncKey, people: Sequence[str] | None) -> int:
-    """Take dead letters up again, with all their attempts: of these people, or of everybody (None).
+def replay(connection: WarehouseConnection, key: SyncKey, subjects: Sequence[str] | None) -> int:
+    """Take dead letters up again, with all their attempts: of these people or events, or all (None).
 
     The next sync plans them whatever its window. Returns how many letters there were.
     """
     chosen = key.owns(dead_letters)
-    if people is not None:
-        chosen = sa.and_(chosen, dead_letters.c.person_id.in_(people))
+    if subjects is not None:
+        chosen = sa.and_(chosen, key.subject_of(dead_letters).in_(subjects))
     count = int(connection.scalar(sa.select(sa.func.count()).select_from(dead_letters).where(chosen)))
     if not count:
         return 0
@@ -78,12 +83,12 @@ def replay(connection: WarehouseConnection, key: SyncKey, people: Sequence[str] 
         (given[column.name] if column.name in given else dead_letters.c[column.name]).label(column.name)
         for column in open_people.c
     ]
-    waiting = sa.select(open_people.c.person_id).where(key.owns(open_people))
+    waiting = sa.select(key.subject_of(open_people)).where(key.owns(open_people))
     # An erasure needs no open row: it is planned anew whenever no letter is in its way.
     rows = sa.select(*columns).where(
         chosen,
         dead_letters.c.attributes_hash != ERASURE_HASH,
-        dead_letters.c.person_id.not_in(waiting),
+        key.subject_of(dead_letters).not_in(waiting),
     )
     with connection.transaction():
         connection.execute(open_people.insert().from_select([c.name for c in open_people.c], rows))

@@ -286,8 +286,8 @@ class Planner:
         return sa.literal(self.extracted_at, UtcTimestamp)
 
     def insert(self, rows: sa.Select[Any]) -> None:
-        """Add operations to the plan; `rows` has the columns of `sync_plan`, in order."""
+        """Add operations to the plan; `rows` has columns of `sync_plan` by their names."""
         self.connection.execute(self._insertion(rows))
 
     def _insertion(self, rows: sa.Select[Any]) -> sa.Insert:
-        return sync_plan.insert().from_select([column.name for column in sync_plan.c], rows)
+        return sync_plan.insert().from_select([column.name for column in rows.selected_columns], rows)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
@@ -29,10 +29,8 @@ from cio_pipelines.customerio import (
     TransportError,
 )
 from cio_pipelines.customerio.errors import DeadlineExceeded
-from cio_pipelines.sync.candidates import payload
 from cio_pipelines.sync.lease import Lease
 from cio_pipelines.sync.ledger import Answered, Ledger
-from cio_pipelines.sync.state import sync_acks, sync_plan
 from cio_pipelines.warehouse import Warehouse, WarehouseConnection, WarehouseError
 
 _T = TypeVar("_T")
@@ -74,7 +72,7 @@ class Costs:
 @dataclass(slots=True)
 class _Body:
     phase: int
-    people: pa.Array[Any]
+    subjects: pa.Array[Any]
     operations: pa.Array[Any]
     encoded: EncodedOperations
     start: int
@@ -83,13 +81,18 @@ class _Body:
 
 @dataclass(slots=True)
 class Pusher:
-    """Sends the plan of one run. Use `run` once."""
+    """Sends the plan of one run. Use `run` once.
+
+    `phases` are statements that give a phase's operations: `subject` (as the ledger names it), `operation`,
+    and `payload`, the JSON text with the comma that `EncodedOperations` wants behind it. One is read when all
+    of the one before is answered and in the ledger.
+    """
 
     warehouse: Warehouse
     connection: WarehouseConnection
     ledger: Ledger
     lease: Lease
-    timestamp: int
+    phases: Sequence[sa.Select[Any]]
     settings: PushSettings
     total: int = 0
     on_progress: Progress | None = None
@@ -104,7 +107,7 @@ class Pusher:
     _flushing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def run(self, client: TrackClient) -> None:
-        """Send phase 1, then phase 2. Whatever ends it, all that was answered is in the ledger.
+        """Send one phase after the other. Whatever ends it, all that was answered is in the ledger.
 
         What it cost, and the error that stopped it early, are in `costs`.
 
@@ -112,22 +115,22 @@ class Pusher:
         """
         self._flushed_at = self._beat_at = time.monotonic()
         try:
-            for phase in (1, 2):
+            for phase, operations in enumerate(self.phases, 1):
                 if self.costs.ended_by is None:
-                    await self._send_phase(client, phase)
+                    await self._send_phase(client, phase, operations)
                     await self._flush(force=True)
         finally:
             # Cancelled (Ctrl-C) or failed: the answers that came in are facts and must not be lost.
             await asyncio.shield(self._flush(force=True))
 
-    async def _send_phase(self, client: TrackClient, phase: int) -> None:
+    async def _send_phase(self, client: TrackClient, phase: int, operations: sa.Select[Any]) -> None:
         queue: asyncio.Queue[_Body | None] = asyncio.Queue(self.settings.max_in_flight)
         failure: Exception | None = None
         try:
             async with asyncio.TaskGroup() as beside:
                 clock = beside.create_task(self._tick())
                 async with asyncio.TaskGroup() as group:
-                    group.create_task(self._feed(phase, queue))
+                    group.create_task(self._feed(phase, operations, queue))
                     for _ in range(self.settings.max_in_flight):
                         group.create_task(self._work(client, queue))
                 clock.cancel()
@@ -142,8 +145,8 @@ class Pusher:
             await asyncio.sleep(self.settings.flush_seconds)
             await self._flush()
 
-    async def _feed(self, phase: int, queue: asyncio.Queue[_Body | None]) -> None:
-        batches = self._batches(phase)
+    async def _feed(self, phase: int, operations: sa.Select[Any], queue: asyncio.Queue[_Body | None]) -> None:
+        batches = self._batches(operations)
         try:
             await self._cut(phase, batches, queue)
         finally:
@@ -163,32 +166,13 @@ class Pusher:
             for start, stop in encoded.pack():
                 if self.costs.ended_by is not None:
                     break
-                people, operations = (
-                    batch.column(name).slice(start, stop - start) for name in ("person_id", "operation")
+                subjects, operations = (
+                    batch.column(name).slice(start, stop - start) for name in ("subject", "operation")
                 )
-                await queue.put(_Body(phase, people, operations, encoded, start, stop))
+                await queue.put(_Body(phase, subjects, operations, encoded, start, stop))
 
-    def _batches(self, phase: int) -> Generator[pa.RecordBatch]:
-        plan = sync_plan
-        mine = self.ledger.run.owns(plan)
-        rows = sa.select(
-            plan.c.person_id, plan.c.operation, payload(plan, self.timestamp).label("payload")
-        ).where(mine, plan.c.phase == phase, plan.c.fault_field.is_(None))
-        if phase == 2:
-            rows = rows.where(plan.c.person_id.not_in(self._held_back()))
-        yield from self.connection.batches(rows, rows_per_batch=self.settings.rows_per_batch)
-
-    def _held_back(self) -> sa.Select[tuple[str]]:
-        """People whose first operation was not accepted: the second must wait for it."""
-        first = sync_plan.alias("first")
-        accepted = sa.select(sync_acks.c.person_id).where(
-            self.ledger.run.owns(sync_acks), sync_acks.c.phase == 1
-        )
-        return sa.select(first.c.person_id).where(
-            self.ledger.run.owns(first),
-            first.c.phase == 1,
-            first.c.person_id.not_in(accepted),
-        )
+    def _batches(self, operations: sa.Select[Any]) -> Generator[pa.RecordBatch]:
+        yield from self.connection.batches(operations, rows_per_batch=self.settings.rows_per_batch)
 
     async def _work(self, client: TrackClient, queue: asyncio.Queue[_Body | None]) -> None:
         while (body := await queue.get()) is not None:
@@ -203,7 +187,7 @@ class Pusher:
         self.costs.requests += result.requests
         self.costs.attempts += result.attempts
         self.costs.bytes_sent += result.bytes_sent
-        self._answered.append(Answered(self._bodies, body.phase, body.people, body.operations, result))
+        self._answered.append(Answered(self._bodies, body.phase, body.subjects, body.operations, result))
         count = result.stop - result.start
         self._pending += count
         self._done += count

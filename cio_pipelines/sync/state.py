@@ -1,8 +1,8 @@
 """The tables in which the sync remembers: snapshot, plan, ledger, open rows, dead letters.
 
-All live in the schema `customerio_sync`, keyed by (workspace, sync, person_id) so that a snapshot made
-against the sandbox is never taken for production's. Written in bulk only. No table has an index: each
-statement reads a run's or a sync's rows as a set.
+All live in the schema `customerio_sync`, keyed by (workspace, sync, person_id), those of events by
+(workspace, sync, event_id), so that a snapshot made against the sandbox is never taken for production's.
+Written in bulk only. No table has an index: each statement reads a run's or a sync's rows as a set.
 """
 
 from __future__ import annotations
@@ -38,6 +38,11 @@ def _run() -> list[sa.Column[Any]]:
     return [sa.Column("run_id", sa.String), sa.Column("run_date", sa.Date)]
 
 
+def _event() -> list[sa.Column[Any]]:
+    # NULL for operations of the people sync; occurred_at tells in which partitions an event lies
+    return [sa.Column("event_id", sa.String), sa.Column("occurred_at", UtcTimestamp)]
+
+
 state_version = version_table("state_version", metadata)
 
 synced_people = sa.Table(
@@ -62,7 +67,7 @@ sync_runs = sa.Table(
     metadata,
     *_key(),
     sa.Column("run_id", sa.String),
-    sa.Column("kind", sa.String),  # people or erasure
+    sa.Column("kind", sa.String),  # people, erasure or events
     # extracted, planned, blocked, dry_run, sending, committed
     sa.Column("status", sa.String),
     sa.Column("window_start", UtcTimestamp),
@@ -85,6 +90,8 @@ sync_runs = sa.Table(
     sa.Column("send_seconds", _DOUBLE),
     sa.Column("commit_seconds", _DOUBLE),
     sa.Column("ended_by", sa.String),
+    # accepted events whose rows say something else now
+    sa.Column("altered", sa.BigInteger),
     comment="One row a run: its window, mapping, counts and costs.",
 )
 
@@ -107,6 +114,7 @@ sync_plan = sa.Table(
     sa.Column("fault_field", sa.String),
     sa.Column("fault_reason", sa.String),
     sa.Column("planned_at", UtcTimestamp),
+    sa.Column("event_id", sa.String),
     info=_BY_RUN,
     comment="What a run decided, one row an operation. A row with a fault is quarantined: never sent.",
 )
@@ -118,6 +126,7 @@ sync_acks = sa.Table(
     *_run(),
     sa.Column("person_id", sa.String),
     sa.Column("phase", sa.Integer),
+    sa.Column("event_id", sa.String),
     info=_BY_RUN,
     comment="The ledger: one row an operation that Customer.io accepted, written as bodies are answered.",
 )
@@ -143,6 +152,7 @@ sync_log = sa.Table(
     sa.Column("attempts", sa.BigInteger),
     sa.Column("bytes_sent", sa.BigInteger),
     sa.Column("seconds", _DOUBLE),
+    sa.Column("event_id", sa.String),
     info=_BY_RUN,
     comment="The ledger: one row a body that was answered, and one each person who was not accepted.",
 )
@@ -160,7 +170,8 @@ open_people = sa.Table(
     sa.Column("field", sa.String),
     sa.Column("since", UtcTimestamp),
     sa.Column("run_id", sa.String),
-    comment="People whom the next run takes up whatever its window: refused, or not answered.",
+    *_event(),
+    comment="People or events that the next run takes up whatever its window: refused, or not answered.",
 )
 
 dead_letters = sa.Table(
@@ -177,7 +188,21 @@ dead_letters = sa.Table(
     sa.Column("message", sa.String),
     sa.Column("since", UtcTimestamp),
     sa.Column("run_id", sa.String),
+    *_event(),
     comment="Operations that are left alone until the row changes or somebody replays them.",
+)
+
+accepted_events = sa.Table(
+    "accepted_events",
+    metadata,
+    *_key(),
+    sa.Column("event_id", sa.String),
+    sa.Column("occurred_on", sa.Date),  # the UTC day
+    sa.Column("attributes_hash", sa.String),
+    sa.Column("accepted_at", UtcTimestamp),
+    sa.Column("run_id", sa.String),
+    info={"partition_by": "occurred_on", "cluster_by": ("workspace", "sync", "event_id")},
+    comment="Events that Customer.io accepted, which are never sent again. Kept for ever.",
 )
 
 sync_lease = lease_table("sync_lease", metadata, *_key())
@@ -201,7 +226,21 @@ def _divide_by_day(connection: WarehouseConnection) -> None:
             )
 
 
-MIGRATIONS: tuple[Migration, ...] = (creation_of(*metadata.sorted_tables), _divide_by_day)
+def _remember_events(connection: WarehouseConnection) -> None:
+    """A table of the events that were accepted, and everywhere else the event that an operation is about."""
+    creation_of(accepted_events)(connection)
+    connection.execute(AddColumn(sync_runs.c.altered))
+    for table in (sync_plan, sync_acks, sync_log, open_people, dead_letters):
+        connection.execute(AddColumn(table.c.event_id))
+    for table in (open_people, dead_letters):
+        connection.execute(AddColumn(table.c.occurred_at))
+
+
+MIGRATIONS: tuple[Migration, ...] = (
+    creation_of(*metadata.sorted_tables),
+    _divide_by_day,
+    _remember_events,
+)
 """Migration i brings the state from version i to i + 1; only ever append here."""
 
 

@@ -159,7 +159,8 @@ def test_a_step_that_is_tried_again_under_its_run_id_keeps_what_was_accepted(rig
     # its first try was killed after p0 and p1 were accepted and written
     rig.state("update sync_runs set status = 'sending'")
     rig.state(
-        """insert into sync_acks select workspace, sync, run_id, run_date, person_id, phase from sync_plan
+        """insert into sync_acks by name
+        select workspace, sync, run_id, run_date, person_id, phase from sync_plan
         where person_id in ('p0', 'p1')"""
     )
     engine.extract("again", FULL)

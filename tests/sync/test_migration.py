@@ -89,7 +89,8 @@ def test_a_run_that_was_killed_under_version_1_is_finished(lived: Rig) -> None:
     assert engine.plan("dead").planned == 2
     lived.state(
         """update sync_runs set status = 'sending' where run_id = 'dead'; delete from sync_lease;
-        insert into sync_acks select workspace, sync, run_id, run_date, person_id, phase from sync_plan
+        insert into sync_acks by name
+        select workspace, sync, run_id, run_date, person_id, phase from sync_plan
         where run_id = 'dead' and person_id = 'p2'"""
     )
     bring_back(lived)

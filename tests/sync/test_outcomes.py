@@ -258,8 +258,8 @@ DAMAGE = {
         select workspace, sync, run_id, run_date, 'rejected', person_id, phase from sync_acks limit 1""",
     "an acknowledgement is gone": "delete from sync_acks where person_id = 'p5'",
     "an acknowledgement is there twice": "insert into sync_acks select * from sync_acks limit 1",
-    "somebody else's acknowledgement": """insert into sync_acks
-        select workspace, sync, run_id, run_date, 'stranger', phase from sync_acks limit 1""",
+    "somebody else's acknowledgement": """insert into sync_acks by name
+        select workspace, sync, run_id, run_date, 'stranger' as person_id, phase from sync_acks limit 1""",
     "an answered body is gone": "delete from sync_log where entry = 'batch'",
     "a refusal is gone": "delete from sync_log where entry = 'rejected' and person_id = 'p3'",
     "a refusal of nobody": "update sync_log set person_id = 'stranger' where person_id = 'p3'",

@@ -70,7 +70,7 @@ def test_a_killed_run_does_not_expire_before_it_was_finished(rig: Rig) -> None:
     engine.extract("dead", FULL)
     engine.plan("dead")
     rig.state(
-        """update sync_runs set status = 'sending'; insert into sync_acks
+        """update sync_runs set status = 'sending'; insert into sync_acks by name
         select workspace, sync, run_id, run_date, person_id, phase from sync_plan
         where person_id = 'p0'; delete from sync_lease"""
     )
