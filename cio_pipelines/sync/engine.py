@@ -9,41 +9,35 @@
 The three may run in different processes. `plan` takes the lease of the workspace and `push` gives it back.
 
 Where to read on: `candidates.py` (what a row of the mart is to Customer.io), `planning.py` and `erasing.py`
-(what is sent), `delivery.py` and `push.py` (sending it), `ledger.py` (what was answered), `commit.py` (moving
-the snapshot).
+(what is sent), `base.py` (what every sync does alike), `delivery.py` and `push.py` (sending it), `ledger.py`
+(what was answered), `commit.py` (moving the snapshot).
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
 from cio_pipelines.customerio import TrackClient
+from cio_pipelines.sync import manners
+from cio_pipelines.sync.base import BaseSync
 from cio_pipelines.sync.candidates import Mart
-from cio_pipelines.sync.commit import finish_killed
-from cio_pipelines.sync.delivery import deliver
 from cio_pipelines.sync.erasing import plan_erasures
 from cio_pipelines.sync.errors import SourceContractError
 from cio_pipelines.sync.guards import Approvals, Counts, erasure_verdict, people_verdicts
 from cio_pipelines.sync.key import RunKey, SyncKey
 from cio_pipelines.sync.lease import Lease
-from cio_pipelines.sync.ledger import Ledger
-from cio_pipelines.sync.letters import DeadLetter, list_letters, replay
 from cio_pipelines.sync.mapping import MappingChange, read_mapping
 from cio_pipelines.sync.planning import Planner
 from cio_pipelines.sync.preview import sample
-from cio_pipelines.sync.push import Progress
-from cio_pipelines.sync.reports import Extraction, Outcomes, Plan, PushReport, RunSummary
+from cio_pipelines.sync.reports import Extraction, Plan
 from cio_pipelines.sync.runs import ERASURE, PEOPLE, Runs
 from cio_pipelines.sync.settings import SyncSettings
 from cio_pipelines.sync.specs import SyncSpec
-from cio_pipelines.sync.state import prepare_state
-from cio_pipelines.sync.summary import summarise
 from cio_pipelines.sync.windows import FULL, Window
 from cio_pipelines.warehouse import Warehouse, WarehouseConnection
 
@@ -51,7 +45,7 @@ if TYPE_CHECKING:
     import pandas as pd  # pyright: ignore[reportMissingTypeStubs]
 
 
-class PeopleSync:
+class PeopleSync(BaseSync):
     """One sync of one workspace. `connect` makes a client for a push; nothing else talks to Customer.io."""
 
     def __init__(
@@ -61,20 +55,8 @@ class PeopleSync:
         settings: SyncSettings,
         connect: Callable[[], TrackClient],
     ) -> None:
-        self._warehouse = warehouse
+        super().__init__(warehouse, SyncKey(settings.workspace, spec.name), settings, connect, manners.PEOPLE)
         self._spec = spec
-        self._settings = settings
-        self._connect = connect
-        self._key = SyncKey(settings.workspace, spec.name)
-        self._is_prepared = False
-
-    @contextmanager
-    def _state(self) -> Generator[WarehouseConnection]:
-        with self._warehouse.session(), self._warehouse.connect() as connection:
-            if not self._is_prepared:
-                prepare_state(connection)
-                self._is_prepared = True
-            yield connection
 
     def mart(self) -> Mart:
         """The mart as it is now. Raises SourceContractError or MappingError."""
@@ -210,22 +192,6 @@ class PeopleSync:
         run = RunKey(self._key, run_id, extracted_at.date())
         return Planner(connection, run, mart, extracted_at, reads_twice=self._warehouse.usage is None)
 
-    @contextmanager
-    def _leased(self, connection: WarehouseConnection, run_id: str) -> Generator[Lease]:
-        """Hold the lease, with killed runs finished first; it is kept when all goes well.
-
-        Whoever gets the lease knows that no unfinished run is alive: their ledgers are committed, so that
-        nothing that was accepted is sent again and nobody who was not is forgotten.
-        """
-        lease = Lease(self._key, run_id)
-        lease.acquire(connection)
-        try:
-            finish_killed(connection, self._key, self._settings.max_attempts)
-            yield lease
-        except BaseException:
-            lease.release(connection)
-            raise
-
     def _settle_plan(self, connection: WarehouseConnection, plan: Plan, lease: Lease) -> None:
         status = "dry_run" if plan.dry_run else "blocked" if plan.blocked else "planned"
         Runs(connection, self._key).note(
@@ -243,23 +209,6 @@ class PeopleSync:
         if status != "planned":
             lease.release(connection)
 
-    def push(self, run_id: str, on_progress: Progress | None = None) -> PushReport:
-        """Send a plan and commit what was accepted. What stopped it early is in the report's `ended_by`.
-
-        Raises UnknownRun unless the run is planned and not blocked; PlanOutdated; WarehouseError. After
-        KeyboardInterrupt everything that was answered is committed before it goes on its way.
-        """
-        lease = Lease(self._key, run_id)
-        with self._state() as connection:
-            run = Runs(connection, self._key).find(run_id, "planned")
-            try:
-                lease.renew(connection)
-                return deliver(
-                    self._warehouse, connection, self._key, run, self._settings, self._connect, on_progress
-                )
-            finally:
-                lease.release(connection)
-
     def attributes(self) -> dict[str, str]:
         """Attribute → kind (text, integer, decimal, boolean, timestamp, …), as the mart is now."""
         return self.mart().mapping.described
@@ -268,27 +217,6 @@ class PeopleSync:
         """A few rows of a plan with every value masked; see `preview.sample`."""
         with self._state() as connection:
             return sample(connection, Runs(connection, self._key).key_of(run_id), rows)
-
-    def letters(self, limit: int | None = None) -> list[DeadLetter]:
-        """Dead letters of this workspace and sync, the newest first."""
-        with self._state() as connection:
-            return list_letters(connection, self._key, limit=limit)
-
-    def replay(self, people: Sequence[str] | None = None) -> int:
-        """Give dead letters another chance; see `letters.replay`."""
-        with self._state() as connection:
-            return replay(connection, self._key, people)
-
-    def outcomes(self, run_id: str, *, trace: bool = True) -> Outcomes:
-        """The ledger's word on a run, read anew; with `trace` compared with what is known of people."""
-        with self._state() as connection:
-            run = Runs(connection, self._key).key_of(run_id)
-            return Ledger(run).outcomes(connection, trace=trace)
-
-    def summary(self, run_id: str) -> RunSummary:
-        """Everything the ledger knows of a run. Raises UnknownRun."""
-        with self._state() as connection:
-            return summarise(connection, self._key, run_id)
 
 
 def _now() -> datetime:
