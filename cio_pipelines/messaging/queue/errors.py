@@ -1,10 +1,10 @@
 """What can go wrong with a queue.
 
-    QueueError
-    ├── QueueUnavailable   the store cannot be reached or opened; nothing was taken or kept
-    ├── QueueFull          the bound on waiting messages is reached; nothing was kept
-    ├── IdempotencyError   an idempotency key came again with another message; nothing was kept
-    └── QueueVersionError  a newer release wrote the store
+QueueError
+├── QueueUnavailable   the store cannot be reached or opened; nothing was taken or kept
+├── QueueFull          the bound on waiting messages is reached; nothing was kept
+├── IdempotencyError   an idempotency key came again with another message; nothing was kept
+└── QueueVersionError  a newer release wrote the store
 """
 
 from __future__ import annotations
