@@ -7,6 +7,7 @@ from urllib.parse import unquote, urlsplit
 
 from cio_pipelines.messaging.queue.errors import QueueError
 from cio_pipelines.messaging.queue.protocol import Queue
+from cio_pipelines.messaging.queue.redis import RedisQueue
 from cio_pipelines.messaging.queue.sqlite import SqliteQueue
 
 MAX_MESSAGES = 1_000_000
@@ -32,4 +33,6 @@ def open_queue(url: str, *, max_messages: int = MAX_MESSAGES) -> Queue:
         if parts.netloc or parts.query or parts.fragment or not path.strip("/") or path.endswith("/"):
             raise QueueError("The URL of the queue names no file.", _FORMS)
         return SqliteQueue(Path("/" + path.lstrip("/")), max_messages=max_messages)
+    if parts.scheme in {"redis", "rediss"} and parts.hostname:
+        return RedisQueue(url, max_messages=max_messages)
     raise QueueError("The URL of the queue is of no known kind.", _FORMS)

@@ -1,0 +1,19 @@
+-- ARGV: token; ids in the order in which they are to join their lines. Returns how many were dead letters.
+local done = P .. ':done:' .. ARGV[1]
+local known = redis.call('GET', done)
+if known then return tonumber(known) end
+local count = 0
+for n = 2, #ARGV do
+  local key = P .. ':m:' .. ARGV[n]
+  local fields = redis.call('HMGET', key, 's', 'q', 'h')
+  if fields[1] == 'dead' then
+    redis.call('ZREM', P .. ':dead:' .. fields[2], ARGV[n])
+    redis.call('HDEL', key, 's', 'r', 'd', 'a')
+    redis.call('HSET', key, 'w', now)
+    redis.call('HINCRBY', P .. ':live', fields[2], 1)
+    join(ARGV[n], fields[2], fields[3], now)
+    count = count + 1
+  end
+end
+redis.call('SET', done, count, 'EX', DONE_SECONDS)
+return count
