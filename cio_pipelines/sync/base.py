@@ -48,14 +48,17 @@ class BaseSync:
             yield connection
 
     @contextmanager
-    def _leased(self, connection: WarehouseConnection, run_id: str) -> Generator[Lease]:
+    def _leased(
+        self, connection: WarehouseConnection, run_id: str, *, wait_seconds: float = 0.0
+    ) -> Generator[Lease]:
         """Hold the lease, with killed runs finished first; it is kept when all goes well.
 
         Whoever gets the lease knows that no unfinished run is alive: their ledgers are committed, so that
-        nothing that was accepted is sent again and nobody who was not is forgotten.
+        nothing that was accepted is sent again and nobody who was not is forgotten. For so long it is waited
+        for another run to end; then SyncInProgress is raised.
         """
         lease = Lease(self._key, run_id)
-        lease.acquire(connection)
+        lease.acquire(connection, wait_seconds)
         try:
             finish_killed(connection, self._key, self._settings.max_attempts, self._manner.commit)
             yield lease

@@ -22,15 +22,25 @@ PERSON_ID_FIELD = "identifiers.id"
 
 @dataclass(frozen=True, slots=True)
 class Mart:
-    """The mart of a sync as SQL: its control columns, and the rows to compare."""
+    """The mart of a sync as SQL: its control columns, and the rows to compare.
+
+    `over` are rows of the same columns to take in the place of the mart's, of some people only; `beneath` is
+    then the mart itself, with what is known of everybody else.
+    """
 
     spec: SyncSpec
     mapping: PeopleMapping
     updated_at_has_zone: bool
     person_id_is_text: bool = False
-    table: sa.Table = field(init=False)
+    deleted_at_is_time: bool = False
+    over: sa.FromClause | None = None
+    beneath: Mart | None = None
+    table: sa.FromClause = field(init=False)
 
     def __post_init__(self) -> None:
+        if self.over is not None:
+            object.__setattr__(self, "table", self.over)
+            return
         # One object for all statements: two of the same name would be joined with each other.
         # A Table and no `sa.table`: only its schema may have another name in a warehouse.
         columns: list[sa.Column[Any]] = [
@@ -77,6 +87,14 @@ class Mart:
     @property
     def deleted_at(self) -> Column:
         return self.control(self.spec.deleted_at, sa.null())
+
+    @property
+    def said_at(self) -> Column:
+        """When a row was last true: its `updated_at`, or its tombstone's time if that is later."""
+        if not self.deleted_at_is_time:
+            return self.updated_at
+        deleted_at = fn.utc_timestamp(self.deleted_at)
+        return sa.case((deleted_at > self.updated_at, deleted_at), else_=self.updated_at)
 
     def within(self, window: Window) -> Column:
         """Whether a row's `updated_at` lies in the window."""

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from cio_pipelines.sync.base_commit import BaseCommit, Column, Step
 from cio_pipelines.sync.key import SyncKey
-from cio_pipelines.sync.runs import ERASURE, Runs
+from cio_pipelines.sync.runs import DIRECT, ERASURE, PEOPLE, Runs
 from cio_pipelines.sync.state import (
     ERASURE_HASH,
     dead_letters,
@@ -42,6 +42,8 @@ class Commit(BaseCommit):
         return found
 
     def is_looked_at(self, run: sa.Row[Any]) -> Column:
+        if run.kind == DIRECT:
+            return sa.false()
         is_erasure = open_people.c.attributes_hash == ERASURE_HASH
         of_its_kind = is_erasure if run.kind == ERASURE else sa.not_(is_erasure)
         return sa.and_(of_its_kind, BaseCommit.is_looked_at(self, run))
@@ -72,6 +74,7 @@ class Commit(BaseCommit):
                 sync_plan.c.source_updated_at,
                 now.label("synced_at"),
                 sync_plan.c.run_id,
+                sa.literal(run.kind == DIRECT).label("direct"),
             )
             .select_from(sync_plan.join(sync_acks, is_ack))
             .where(self.mine, sync_plan.c.operation != "unsuppress", is_last)
@@ -123,7 +126,7 @@ class Commit(BaseCommit):
 
     def _has_older_mapping(self, run: sa.Row[Any]) -> bool:
         """Whether people may be left of another mapping, after a whole look at the mart."""
-        if run.mapping_version is None or run.window_start is not None:
+        if run.kind != PEOPLE or run.window_start is not None:
             return False
         return bool(self.connection.scalar(sa.select(sa.func.count()).where(self._of_older_mapping(run))))
 

@@ -68,8 +68,13 @@ class PeopleSync(BaseSync):
             raise SourceContractError(
                 f"{self._spec.relation}.{self._spec.updated_at} is no timestamp.", "Cast it in the mart."
             )
-        is_text = isinstance(columns[self._spec.person_id], sa.String)
-        return Mart(self._spec, mapping, has_zone, is_text)
+        return Mart(
+            self._spec,
+            mapping,
+            updated_at_has_zone=has_zone,
+            person_id_is_text=isinstance(columns[self._spec.person_id], sa.String),
+            deleted_at_is_time=isinstance(columns.get(self._spec.deleted_at), (sa.DateTime, sa.Date)),
+        )
 
     def extract(self, run_id: str, window: Window) -> Extraction:
         """Begin a run: note its window and count what it looks at.
@@ -140,6 +145,7 @@ class PeopleSync(BaseSync):
                     attributes=len(mart.mapping.described),
                     verdicts=people_verdicts(counts, self._settings.guards, approvals),
                     absent=planner.absent_people() if window.is_full else None,
+                    ahead=planner.ahead_people(selection),
                     estimated_bytes=decided.estimated_bytes,
                     seconds=time.monotonic() - started,
                     dry_run=dry_run,

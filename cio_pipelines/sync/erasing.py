@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from cio_pipelines.customerio.limits import PERSON_ID_BYTES
 from cio_pipelines.sync.candidates import PERSON_ID_FIELD
-from cio_pipelines.sync.planning import BLOCKED, Planner
+from cio_pipelines.sync.planning import BLOCKED, Planner, is_ahead
 from cio_pipelines.sync.state import ERASURE_HASH, dead_letters, open_people, synced_people
 from cio_pipelines.warehouse import functions as fn
 
@@ -17,9 +17,9 @@ def plan_erasures(planner: Planner) -> int:
     The identifier is blocked first, so that a late write from elsewhere cannot bring the profile back.
     """
     mart, state = planner.mart, planner.state
-    person = mart.person_id.label("person_id")
-    rows = sa.select(person).select_from(mart.table).where(mart.deleted_at.is_not(None)).subquery("m")
-    snapshot = state(synced_people, "person_id", "state")
+    columns = mart.person_id.label("person_id"), mart.said_at.label("said_at")
+    rows = sa.select(*columns).select_from(mart.table).where(mart.deleted_at.is_not(None)).subquery("m")
+    snapshot = state(synced_people, "person_id", "state", "source_updated_at", "direct")
     waiting = state(
         open_people,
         *("person_id", "operation", "attempts"),
@@ -48,14 +48,14 @@ def plan_erasures(planner: Planner) -> int:
                 no_text.label("attributes"),
                 no_text.label("removals"),
                 sa.literal(ERASURE_HASH).label("attributes_hash"),
-                sa.cast(sa.null(), sa.TIMESTAMP).label("source_updated_at"),
+                rows.c.said_at.label("source_updated_at"),
                 sa.func.coalesce(waiting.c.attempts, 0).label("attempts"),
                 sa.case((is_bad, PERSON_ID_FIELD)).label("fault_field"),
                 sa.case((is_empty, "required"), (is_bad, "too_long")).label("fault_reason"),
                 planner.now().label("planned_at"),
             )
             .select_from(joined)
-            .where(needed, dead.c.person_id.is_(None))
+            .where(needed, dead.c.person_id.is_(None), sa.not_(is_ahead(snapshot, rows.c.said_at)))
         )
     left_alone = rows.join(dead, dead.c.person_id == rows.c.person_id)
     people = sa.select(sa.func.count(sa.distinct(rows.c.person_id))).select_from(left_alone)

@@ -28,6 +28,16 @@ BLOCKED = ("suppressed", "deleted")
 Selection = Sequence[Column]
 """Conditions on the mart that exclude each other; the rows of any of them are selected."""
 
+
+def is_ahead(snapshot: sa.FromClause, updated_at: Column) -> Column:
+    """Whether a snapshot's row is the application's own word, of later than what the mart knows.
+
+    What the mart says then is old: it must not undo what was sent.
+    """
+    late = sa.and_(snapshot.c.direct, updated_at < snapshot.c.source_updated_at)
+    return sa.func.coalesce(late, sa.false())
+
+
 _WAITING_BY_NAME = 1_000
 """Open people that are named in a statement; more are looked up."""
 
@@ -137,7 +147,8 @@ class Planner:
         mart = sa.select(rows, fn.hash_text(rows.c.attributes).label("attributes_hash")).subquery("mart")
         snapshot = self.state(
             synced_people,
-            *("person_id", "state", "attributes_hash", "attributes", "mapping_version", "source_updated_at"),
+            *("person_id", "state", "attributes_hash", "attributes", "mapping_version"),
+            *("source_updated_at", "direct"),
             where=None if among is None else synced_people.c.person_id.in_(among),
         )
         dead = self.state(
@@ -155,6 +166,7 @@ class Planner:
                 snapshot.c.attributes_hash.is_distinct_from(mart.c.attributes_hash),
             ),
         )
+        needed = sa.and_(needed, sa.not_(is_ahead(snapshot, mart.c.updated_at)))
         return mart, snapshot, dead, operation, needed
 
     @staticmethod
@@ -269,6 +281,17 @@ class Planner:
         )
         rows, tombstoned = self.count((sa.true(),)) if exact else (self.mart_rows(), 0)
         return max(int(self.connection.scalar(snapshot)), rows - tombstoned)
+
+    def ahead_people(self, selection: Selection) -> int:
+        """Selected people who are left as they are because the mart lags behind what is known of them."""
+        direct = self.state(
+            synced_people, "person_id", "source_updated_at", "direct", where=synced_people.c.direct
+        )
+        if not self.connection.scalar(sa.select(sa.func.count()).select_from(direct)):
+            return 0
+        joined = self.mart.table.join(direct, direct.c.person_id == self.mart.person_id)
+        counted = sa.select(sa.func.count()).select_from(joined).where(is_ahead(direct, self.mart.updated_at))
+        return sum(int(self.connection.scalar(counted.where(each))) for each in selection)
 
     def absent_people(self) -> int:
         """People identified in the snapshot who are no longer in the mart."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from cio_pipelines.sync.candidates import is_too_large
+from cio_pipelines.sync.candidates import Mart, is_too_large
 from cio_pipelines.sync.state import dead_letters, sync_plan
 
 if TYPE_CHECKING:
@@ -48,15 +48,12 @@ def _mark_shared_emails(planner: Planner) -> None:
     if not planner.connection.scalar(sa.select(sa.func.count()).where(planned)):
         return
     mart = planner.mart
-    email = sa.func.lower(sa.cast(mart.table.c[mart.spec.email], sa.String))
 
     def addresses(name: str) -> sa.Subquery:
-        return (
-            sa.select(mart.person_id.label("person_id"), email.label("email"))
-            .select_from(mart.table)
-            .where(mart.deleted_at.is_(None), email != "")
-            .subquery(name)
-        )
+        if mart.beneath is None:
+            return _addresses(mart).subquery(name)
+        others = mart.beneath.person_id.not_in(sa.select(mart.person_id))
+        return sa.union_all(_addresses(mart), _addresses(mart.beneath).where(others)).subquery(name)
 
     senders = sa.select(sync_plan.c.person_id).where(planned)
     own, all_, theirs = addresses("own"), addresses("everybody_s"), addresses("theirs")
@@ -70,6 +67,16 @@ def _mark_shared_emails(planner: Planner) -> None:
     )
     people = sa.select(theirs.c.person_id).where(theirs.c.email.in_(shared))
     _mark(planner, sync_plan.c.person_id.in_(people), f"attributes.{mart.spec.email}", "shared")
+
+
+def _addresses(mart: Mart) -> sa.Select[Any]:
+    """Living people of a mart and their e-mails."""
+    email = sa.func.lower(sa.cast(mart.table.c[mart.spec.email], sa.String))
+    return (
+        sa.select(mart.person_id.label("person_id"), email.label("email"))
+        .select_from(mart.table)
+        .where(mart.deleted_at.is_(None), email != "")
+    )
 
 
 def _drop_known(planner: Planner) -> int:

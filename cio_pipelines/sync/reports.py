@@ -40,7 +40,8 @@ class Plan:
     extracted = unchanged + tombstoned + left_alone + people planned; a person who returns after a suppression
     is planned with two operations. `left_alone` are dead letters. `whys` counts people by the reason for
     planning them; `silent` ones changed without a new `updated_at`. `absent` people are in the snapshot and
-    no longer in the mart (known after a full sync only). `estimated_bytes` is what the comparison was
+    no longer in the mart (known after a full sync only). `ahead` of the unchanged are left as the application
+    said itself, of later than what the mart knows. `estimated_bytes` is what the comparison was
     estimated to read, None for a warehouse where reading costs nothing.
     """
 
@@ -62,6 +63,7 @@ class Plan:
     seconds: float
     dry_run: bool = False
     absent: int | None = None
+    ahead: int = 0
     estimated_bytes: int | None = None
 
     @property

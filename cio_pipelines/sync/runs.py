@@ -17,7 +17,8 @@ from cio_pipelines.sync.windows import Window
 from cio_pipelines.warehouse import WarehouseConnection
 
 PEOPLE, ERASURE = "people", "erasure"
-"""Kinds of runs."""
+DIRECT = "direct"
+"""Kinds of runs; direct ones are of a few people of whom the application said something itself."""
 UNFINISHED = ("planned", "sending")
 """Statuses of a run that may have been killed: its ledger has yet to be committed."""
 _RUNS_AT_ONCE = 500

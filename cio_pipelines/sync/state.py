@@ -58,6 +58,8 @@ synced_people = sa.Table(
     sa.Column("source_updated_at", UtcTimestamp),
     sa.Column("synced_at", UtcTimestamp),
     sa.Column("run_id", sa.String),
+    # the application said so itself, and the mart may not know it yet
+    sa.Column("direct", sa.Boolean),
     info={"cluster_by": ("workspace", "sync", "person_id")},
     comment="The snapshot: what Customer.io last accepted of each person.",
 )
@@ -67,7 +69,7 @@ sync_runs = sa.Table(
     metadata,
     *_key(),
     sa.Column("run_id", sa.String),
-    sa.Column("kind", sa.String),  # people, erasure or events
+    sa.Column("kind", sa.String),  # people, erasure, events or direct
     # extracted, planned, blocked, dry_run, sending, committed
     sa.Column("status", sa.String),
     sa.Column("window_start", UtcTimestamp),
@@ -236,10 +238,16 @@ def _remember_events(connection: WarehouseConnection) -> None:
         connection.execute(AddColumn(table.c.occurred_at))
 
 
+def _tell_direct(connection: WarehouseConnection) -> None:
+    """The snapshot tells what the application said itself; of whom it is NULL, that is the mart's word."""
+    connection.execute(AddColumn(synced_people.c.direct))
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     creation_of(*metadata.sorted_tables),
     _divide_by_day,
     _remember_events,
+    _tell_direct,
 )
 """Migration i brings the state from version i to i + 1; only ever append here."""
 

@@ -20,7 +20,8 @@ USING (
     @p AS `mapping_version`,
     `sync_plan`.`source_updated_at`,
     @p AS `synced_at`,
-    `sync_plan`.`run_id`
+    `sync_plan`.`run_id`,
+    @p AS `direct`
   FROM `customerio_sync`.`sync_plan`
   JOIN `customerio_sync`.`sync_acks`
     ON `sync_acks`.`workspace` = @p
@@ -76,7 +77,8 @@ WHEN MATCHED THEN UPDATE SET
   `mapping_version` = source.`mapping_version`,
   `source_updated_at` = source.`source_updated_at`,
   `synced_at` = source.`synced_at`,
-  `run_id` = source.`run_id`
+  `run_id` = source.`run_id`,
+  `direct` = source.`direct`
 WHEN NOT MATCHED THEN INSERT (
   `workspace`,
   `sync`,
@@ -87,7 +89,8 @@ WHEN NOT MATCHED THEN INSERT (
   `mapping_version`,
   `source_updated_at`,
   `synced_at`,
-  `run_id`
+  `run_id`,
+  `direct`
 ) VALUES (
   source.`workspace`,
   source.`sync`,
@@ -98,5 +101,6 @@ WHEN NOT MATCHED THEN INSERT (
   source.`mapping_version`,
   source.`source_updated_at`,
   source.`synced_at`,
-  source.`run_id`
+  source.`run_id`,
+  source.`direct`
 )

@@ -272,7 +272,8 @@ LEFT OUTER JOIN (
     `synced_people`.`attributes_hash` AS `attributes_hash`,
     `synced_people`.`attributes` AS `attributes`,
     `synced_people`.`mapping_version` AS `mapping_version`,
-    `synced_people`.`source_updated_at` AS `source_updated_at`
+    `synced_people`.`source_updated_at` AS `source_updated_at`,
+    `synced_people`.`direct` AS `direct`
   FROM `customerio_sync`.`synced_people`
   WHERE
     `synced_people`.`workspace` = @p AND `synced_people`.`sync` = @p
@@ -319,4 +320,5 @@ WHERE
     OR `anon_1`.`state` <> @p
     OR `anon_1`.`attributes_hash` IS DISTINCT FROM `mart`.`attributes_hash`
   END
+  AND NOT coalesce(`anon_1`.`direct` AND `mart`.`updated_at` < `anon_1`.`source_updated_at`, FALSE)
   AND `anon_3`.`person_id` IS NULL
