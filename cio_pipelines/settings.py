@@ -119,6 +119,10 @@ class Settings(BaseModel):
     cio_webhook_tolerance_seconds: Annotated[int, Field(ge=1)] = 8 * 86_400
     cio_webhook_commit_seconds: Annotated[float, Field(gt=0, le=2)] = 0.05
     cio_webhook_handlers: str = ""
+    cio_gateway_tokens: Path | None = None
+    cio_gateway_google_audience: str | None = None
+    cio_gateway_max_bytes: Annotated[int, Field(ge=1_000)] = 4_000_000
+    cio_gateway_keep_hours: Annotated[float, Field(ge=0)] = 24
     cio_sensor_requests: Annotated[int, Field(ge=4)] = REQUESTS
     cio_worker_identify: Count = 10
     cio_worker_track: Count = 10

@@ -10,7 +10,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from cio_pipelines.cli import bench, dead_letters, demo, dev, doctor, load, move, sandbox, serve, sync
+from cio_pipelines.cli import bench, dead_letters, demo, dev, doctor, load, move, sandbox, serve, sync, tokens
 from cio_pipelines.cli.console import complain
 from cio_pipelines.cli.receiver import ReceiverError
 from cio_pipelines.customerio import CustomerIOError
@@ -46,6 +46,7 @@ app.command()(move.move)
 app.command()(doctor.doctor)
 app.command()(sandbox.sandbox)
 app.command()(serve.serve)
+app.add_typer(tokens.app, name="tokens")
 app.command()(demo.demo)
 app.command()(dev.dev)
 app.add_typer(bench.app, name="bench")

@@ -1,4 +1,4 @@
-"""`cio serve`: take what Customer.io reports."""
+"""`cio serve`: take what Customer.io reports, and what applications want to tell it."""
 
 from __future__ import annotations
 
@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cio_pipelines.cli.logs import log_to_standard_error
+from cio_pipelines.cli.tokens import tokens_path
 from cio_pipelines.settings import SERVICE_PORT, Settings, SettingsError, load_settings
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
+
+    from cio_pipelines.gateway.callers import Callers
+    from cio_pipelines.gateway.part import Gateway
 
 _log = logging.getLogger(__name__)
 
@@ -20,13 +24,14 @@ def serve(
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 in a container.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(envvar="PORT", help="0 takes a free one.")] = SERVICE_PORT,
 ) -> None:
-    """Receive Customer.io's reporting webhooks into the landing zone, until SIGTERM or Ctrl-C."""
+    """Receive Customer.io's reporting webhooks, and messages for the queue, until SIGTERM or Ctrl-C."""
     # other commands need not wait for FastAPI
     from cio_pipelines import serving
     from cio_pipelines.webhooks.service import WEBHOOK_PATH
 
     settings = load_settings()
-    app = _application(settings)
+    callers = _callers(settings)
+    app = _application(settings, callers)
     try:
         listener = serving.listen(host, port)
     except (OSError, OverflowError) as error:
@@ -42,12 +47,55 @@ def serve(
         "url": f"http://{shown}:{listener.getsockname()[1]}{WEBHOOK_PATH}",
         "landing_zone": settings.landing_url,
         "signing_keys": len(settings.webhook_signing_keys()),
+        "gateway": _gateway_told(callers),
     }
     serving.serve(app, listener, lambda: _log.info("receiving", extra={"fields": fields}))
     _log.info("stopped")
 
 
-def _application(settings: Settings) -> FastAPI:
+def _callers(settings: Settings) -> Callers | None:
+    """Who may use the gateway; None when it is off. Raises SettingsError."""
+    from cio_pipelines.gateway.access import AccessError
+    from cio_pipelines.gateway.callers import Callers
+    from cio_pipelines.gateway.google import GoogleIdentities
+
+    path = tokens_path(settings)
+    if settings.cio_gateway_tokens is None and not path.exists():
+        return None
+    audience = settings.cio_gateway_google_audience
+    try:
+        return Callers(path, GoogleIdentities(audience) if audience is not None else None)
+    except AccessError as error:
+        raise SettingsError(
+            f"CIO_GATEWAY_TOKENS is not valid: {error} Make it with: cio tokens create NAME --scope identify"
+        ) from None
+
+
+def _gateway_told(callers: Callers | None) -> str:
+    if callers is None:
+        return "off: there are no tokens (cio tokens create)"
+    access = callers.access
+    told = f"on, {len(access.tokens)} tokens"
+    return f"{told}, {len(access.google)} Google identities" if callers.takes_identities else told
+
+
+def _gateway(settings: Settings, callers: Callers) -> Gateway:
+    """Raises SettingsError when the queue's URL cannot be understood."""
+    from cio_pipelines.gateway.part import Gateway, GatewayLimits
+    from cio_pipelines.messaging.queue.errors import QueueError
+    from cio_pipelines.messaging_setup import queued_messages
+
+    try:
+        queued_messages(settings)
+    except QueueError as error:
+        raise SettingsError(f"QUEUE_URL is not valid: {error}") from None
+    limits = GatewayLimits(
+        max_bytes=settings.cio_gateway_max_bytes, keep_seconds=settings.cio_gateway_keep_hours * 3_600
+    )
+    return Gateway(callers, lambda: queued_messages(settings), limits)
+
+
+def _application(settings: Settings, callers: Callers | None) -> FastAPI:
     """What the settings describe. Raises SettingsError, and LandingUnavailable when nothing could be kept."""
     from cio_pipelines.webhooks.bus import EventBus
     from cio_pipelines.webhooks.commit import CommitLimits
@@ -72,4 +120,5 @@ def _application(settings: Settings) -> FastAPI:
             waiting_bytes=max(CommitLimits().waiting_bytes, 4 * settings.cio_webhook_max_bytes),
         ),
     )
-    return create_app(zone=zone, keys=keys, bus=bus, limits=limits)
+    parts = [] if callers is None else [_gateway(settings, callers)]
+    return create_app(zone=zone, keys=keys, bus=bus, limits=limits, parts=parts)

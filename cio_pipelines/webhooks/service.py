@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from fastapi import FastAPI, Response
 from fastapi.openapi.utils import get_openapi
 from fastapi_offline import FastAPIOffline
+from prometheus_client.registry import Collector
 from pydantic import BaseModel
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from cio_pipelines.landing import LandingZone
 from cio_pipelines.webhooks.authentication import Authenticator
@@ -47,10 +49,33 @@ class Alive(BaseModel):
 
 
 class Ready(BaseModel):
-    """Whether events can be stored now, and if not, why."""
+    """Whether everything that comes in can be stored now, and if not, why."""
 
     status: Literal["ready", "not_ready"] = "ready"
     reason: str | None = None
+
+
+class Part(Protocol):
+    """What is served beside the webhook by the same process.
+
+    `app` answers below `path`; `collector` counts for Prometheus.
+    """
+
+    path: str
+    app: ASGIApp
+    collector: Collector
+
+    def lifespan(self) -> AbstractAsyncContextManager[None]:
+        """Entered before the first request, left after the last."""
+        ...
+
+    async def fault(self) -> str | None:
+        """Why it cannot do its work now; None when it can."""
+        ...
+
+    def describe(self, schema: dict[str, Any]) -> None:
+        """Add its routes to the OpenAPI document of the service."""
+        ...
 
 
 def create_app(
@@ -59,17 +84,19 @@ def create_app(
     keys: Sequence[str],
     bus: EventBus | None = None,
     limits: ServiceLimits | None = None,
+    parts: Sequence[Part] = (),
     clock: Callable[[], float] = time.time,
 ) -> FastAPI:
-    """Build the application. Other parts may include their routers in it.
+    """Build the application.
 
-    Its lifespan starts and ends the handlers of the bus.
+    Its lifespan starts and ends the handlers of the bus, and the parts.
 
     Args:
         zone: where events are kept.
         keys: the signing keys that are active.
         bus: with the handlers that have subscribed; the built-in ones are added.
         limits: what is refused, and how long things may take.
+        parts: what else is served.
         clock: now, in unix seconds.
     """
     limits = limits or ServiceLimits()
@@ -93,7 +120,10 @@ def create_app(
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
         del app
         bus.start(metrics)
-        yield
+        async with AsyncExitStack() as stack:
+            for part in parts:
+                await stack.enter_async_context(part.lifespan())
+            yield
         workers.close()
         bus.close(_HANDLERS_END_SECONDS)
 
@@ -105,7 +135,10 @@ def create_app(
         redirect_slashes=False,
     )
     app.router.routes.insert(0, Route(WEBHOOK_PATH, receiver, include_in_schema=False))
-    _add_operators_routes(app, Readiness(zone, workers), metrics)
+    _add_operators_routes(app, Readiness(zone, workers), metrics, parts)
+    for part in parts:
+        app.mount(part.path, part.app)
+        metrics.registry.register(part.collector)
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
@@ -113,6 +146,8 @@ def create_app(
                 title=app.title, version=app.version, description=app.description, routes=app.routes
             )
             schema["paths"] = {WEBHOOK_PATH: webhook_operation(limits.max_bytes), **schema["paths"]}
+            for part in parts:
+                part.describe(schema)
             app.openapi_schema = schema
         return app.openapi_schema
 
@@ -120,7 +155,9 @@ def create_app(
     return app
 
 
-def _add_operators_routes(app: FastAPI, readiness: Readiness, metrics: Metrics) -> None:
+def _add_operators_routes(
+    app: FastAPI, readiness: Readiness, metrics: Metrics, parts: Sequence[Part]
+) -> None:
     @app.get("/healthz", tags=["operations"])
     async def healthz() -> Alive:
         """Whether the process is alive."""
@@ -128,8 +165,9 @@ def _add_operators_routes(app: FastAPI, readiness: Readiness, metrics: Metrics) 
 
     @app.get("/readyz", tags=["operations"], responses={503: {"model": Ready, "description": "Not ready"}})
     async def readyz(response: Response) -> Ready:
-        """Whether events can be stored now."""
-        reason = await readiness.fault()
+        """Whether everything that comes in can be stored now."""
+        reasons = [await readiness.fault(), *[await part.fault() for part in parts]]
+        reason = " ".join(told for told in reasons if told) or None
         if reason is None:
             return Ready()
         response.status_code = 503
