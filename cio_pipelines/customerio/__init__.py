@@ -1,11 +1,36 @@
-"""Customer.io's Track API as a library: typed or pre-encoded operations in, a truthful result for each out.
+"""Customer.io's Track and App APIs as a library.
 
-Start at `TrackClient` (async) or `SyncTrackClient`; operations are in `operations.py`, errors in `errors.py`.
+Track: start at `TrackClient` (async) or `SyncTrackClient`: typed or pre-encoded operations in, a truthful
+result for each out; operations are in `operations.py`. App: start at `AppClient` or `SyncAppClient`: messages
+(`transactional.py`) and broadcasts (`audiences.py`) out, people back. Errors of both are in `errors.py`.
 """
 
-from cio_pipelines.customerio.blocking import SyncTrackClient
+from cio_pipelines.customerio.app import AppClient
+from cio_pipelines.customerio.app_results import (
+    BroadcastTrigger,
+    Export,
+    Identity,
+    Person,
+    Segment,
+    Sent,
+    SuppressedAddress,
+)
+from cio_pipelines.customerio.audiences import (
+    Audience,
+    DataFile,
+    DefaultAudience,
+    Emails,
+    Filter,
+    Ids,
+    PerUserData,
+    Recipient,
+    audience_from_json,
+    audience_to_json,
+)
+from cio_pipelines.customerio.blocking import SyncAppClient, SyncTrackClient
 from cio_pipelines.customerio.encoding import EncodedOperations
 from cio_pipelines.customerio.errors import (
+    Acceptance,
     BadRequest,
     ConfigurationError,
     CustomerIOError,
@@ -52,18 +77,34 @@ from cio_pipelines.customerio.results import SendResult
 from cio_pipelines.customerio.retry import RetryPolicy, Timeouts
 from cio_pipelines.customerio.telemetry import CallEvent
 from cio_pipelines.customerio.track import TrackClient
+from cio_pipelines.customerio.transactional import (
+    MessageKind,
+    TransactionalEmail,
+    TransactionalInApp,
+    TransactionalInboxMessage,
+    TransactionalMessage,
+    TransactionalPush,
+    TransactionalSms,
+    message_from_json,
+)
 
 __all__ = [
+    "Acceptance",
     "AccountRegion",
     "AddObjectRelationships",
     "AddPersonDevice",
     "AddPersonRelationships",
     "AnonymousIdentifiers",
+    "AppClient",
+    "Audience",
     "BadRequest",
+    "BroadcastTrigger",
     "CallEvent",
     "ConfigurationError",
     "CustomerIOError",
+    "DataFile",
     "DeadlineExceeded",
+    "DefaultAudience",
     "DeleteObject",
     "DeleteObjectRelationships",
     "DeletePerson",
@@ -71,37 +112,59 @@ __all__ = [
     "DeletePersonRelationships",
     "DeliveryEvent",
     "Device",
+    "Emails",
     "EncodedOperations",
     "ErrorDetail",
+    "Export",
+    "Filter",
     "Forbidden",
     "IdentifyAnonymousObject",
     "IdentifyObject",
     "IdentifyPerson",
+    "Identity",
+    "Ids",
     "InvalidOperation",
     "MergePeople",
+    "MessageKind",
     "NotFound",
     "ObjectIdentifiers",
     "Operation",
     "PayloadTooLarge",
+    "PerUserData",
+    "Person",
     "PersonEvent",
     "PersonIdentifiers",
     "PersonPage",
     "PersonScreen",
     "RateLimited",
+    "Recipient",
     "Region",
     "Rejection",
     "Relationship",
     "ResponseError",
     "RetryBudgetExhausted",
     "RetryPolicy",
+    "Segment",
     "SendResult",
+    "Sent",
     "ServerError",
     "SuppressPerson",
+    "SuppressedAddress",
+    "SyncAppClient",
     "SyncTrackClient",
     "Timeouts",
     "TrackClient",
+    "TransactionalEmail",
+    "TransactionalInApp",
+    "TransactionalInboxMessage",
+    "TransactionalMessage",
+    "TransactionalPush",
+    "TransactionalSms",
     "TransportError",
     "Unauthorized",
     "UnexpectedResponse",
     "UnsuppressPerson",
+    "audience_from_json",
+    "audience_to_json",
+    "message_from_json",
 ]

@@ -18,12 +18,19 @@
 
 Each carries what a person needs to act: `operation`, `status`, `attempts`, `code`, `field`, `batch_index`
 and a `remedy` sentence. None carries a body, a payload, an e-mail address or a secret.
+
+`was_accepted` tells whether the request may have taken effect all the same. `no`: it was refused (4xx but
+408), or cannot have left. `unknown`: a timeout or reset after the connection stood, 408, 5xx, a redirect that
+leads nowhere, a success that cannot be read. Repeating what must not happen twice is safe after `no` only.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
+
+Acceptance = Literal["no", "unknown"]
+"""Whether a request that failed may have taken effect."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +46,7 @@ class CustomerIOError(Exception):
     """Base of the tree. `code` is Customer.io's `reason` (or our own word) where one is known."""
 
     default_remedy: ClassVar[str] = "See the message; if it persists, ask Customer.io support."
+    default_acceptance: ClassVar[Acceptance] = "unknown"
 
     def __init__(
         self,
@@ -61,6 +69,7 @@ class CustomerIOError(Exception):
         self.field = field
         self.batch_index = batch_index
         self.remedy = remedy or self.default_remedy
+        self.was_accepted: Acceptance = self.default_acceptance
 
     def __str__(self) -> str:
         context = [
@@ -86,6 +95,7 @@ class ConfigurationError(CustomerIOError):
     """A setting is missing or cannot work. Raised before anything is sent."""
 
     default_remedy = "Correct the setting named here."
+    default_acceptance = "no"
 
 
 class InvalidOperation(CustomerIOError):
@@ -96,6 +106,7 @@ class InvalidOperation(CustomerIOError):
     """
 
     default_remedy = "Correct the row at its source; it is not sent as it is."
+    default_acceptance = "no"
 
     def __init__(self, field: str, reason: str, message: str) -> None:
         super().__init__(message, field=field, code=reason)
@@ -122,18 +133,21 @@ class TransportError(CustomerIOError):
         super().__init__(message, operation=operation, attempts=attempts, code=code, remedy=remedy)
         self.may_have_been_received = may_have_been_received
         self.retriable = retriable
+        self.was_accepted = "unknown" if may_have_been_received else "no"
 
 
 class RetryBudgetExhausted(CustomerIOError):
     """Too large a share of the client's requests were retries. Chained to the failure that asked for one."""
 
     default_remedy = "Customer.io is failing broadly: wait, then run again; unanswered rows are sent then."
+    default_acceptance = "no"  # giving up asks for nothing; the client adds what earlier attempts leave open
 
 
 class DeadlineExceeded(CustomerIOError):
     """The call's overall deadline passed, or the wait that was asked for would outlast it."""
 
     default_remedy = "Run again later; if it repeats, raise the deadline or lower the rate."
+    default_acceptance = "no"
 
 
 class ResponseError(CustomerIOError):
@@ -170,6 +184,7 @@ class ResponseError(CustomerIOError):
         self.args = (status, message)
         self.details = details
         self.retry_after = retry_after
+        self.was_accepted = "no" if 400 <= status < 500 and status != 408 else "unknown"
 
 
 class BadRequest(ResponseError):

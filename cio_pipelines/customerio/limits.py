@@ -1,7 +1,8 @@
 """Customer.io's documented limits, and the checks of them. Lengths are bytes of UTF-8, not characters.
 
-Source of the figures: Customer.io's Track API reference (OpenAPI document of August 2026). Where it says
-"kb" without saying whether that is 1,000 or 1,024, the smaller reading is used.
+Source of the figures: Customer.io's Track API reference (OpenAPI document of August 2026); for messages and
+triggers its App API reference (of May 2022 and August 2026). Where it says "kb" or "MB" without saying
+whether that is counted by 1,000 or 1,024, the smaller reading is used.
 """
 
 from __future__ import annotations
@@ -27,6 +28,24 @@ OPERATION_BYTES = 32_000
 """An encoded operation is smaller than this ("32 kb")."""
 BATCH_BODY_BYTES = 500_000
 """The body of a batch is smaller than this ("500 kb")."""
+MESSAGE_BYTES = 1_000_000
+"""Most bytes of a transactional message without its attachments ("1MB")."""
+ATTACHMENT_BYTES = 2_000_000
+"""The attachments of a message are smaller than this together, before they are encoded ("2 MB")."""
+EMAIL_RECIPIENTS = 15
+"""Most addresses of an e-mail over to, cc and bcc."""
+SEND_AT_SECONDS = 90 * 86_400
+"""Longest time ahead that a message may be scheduled, in seconds."""
+TRIGGER_BYTES = 1_000_000
+"""Most bytes of a request that triggers a broadcast ("1MB")."""
+TRIGGER_DATA_BYTES = 50_000
+"""Most bytes of a trigger's `data`."""
+TRIGGER_RECIPIENTS = 10_000
+"""Most ids, e-mail addresses or entries of per-user data of a trigger."""
+RECIPIENT_DATA_BYTES = 2_000_000
+"""Most bytes of the data of one recipient ("2MB")."""
+PEOPLE_AT_ONCE = 100
+"""Most people whose attributes are read at once."""
 
 _E164 = re.compile(r"\+[1-9][0-9]{1,14}", re.ASCII)
 _OBJECT_TYPE = re.compile(r"[1-9][0-9]*", re.ASCII)

@@ -18,11 +18,26 @@ from cio_pipelines.customerio.identifiers import (
 from cio_pipelines.customerio.jsontext import json_object, timestamp_seconds
 
 Attributes = Mapping[str, object]
-_SHOWN = frozenset({"identifiers", "primary", "secondary", "name", "id", "timestamp", "platform"})
+_SHOWN = frozenset(
+    {
+        "identifiers",
+        "primary",
+        "secondary",
+        "name",
+        "id",
+        "timestamp",
+        "platform",
+        "transactional_message_id",
+        "send_at",
+    }
+)
 
 
 class Masked:
-    """A repr that shows what identifies a thing, and how many members the rest has, never their values."""
+    """A repr that shows what identifies a thing, and how many members the rest has, never their values.
+
+    Members that are None are left out.
+    """
 
     __slots__ = ()
     __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
@@ -31,7 +46,9 @@ class Masked:
         shown: list[str] = []
         for item in fields(self):
             value: object = getattr(self, item.name)
-            if item.name in _SHOWN or value is None:
+            if value is None:
+                continue
+            if item.name in _SHOWN:
                 shown.append(f"{item.name}={value!r}")
             elif isinstance(value, (Mapping, list, tuple)):
                 size = len(cast("Sequence[object]", value))

@@ -59,8 +59,9 @@ def json_body(content: bytes) -> dict[str, object]:
 def error_details(content: bytes) -> list[ErrorDetail]:
     """The faults named in an error body of either API; empty when it is not in a documented form.
 
-    Known forms: {"errors": [{"reason", "field", "message"}]}, {"errors": [{"detail", "code"}]},
-    {"meta": {"error": text}}, {"meta": {"errors": [text, ...]}}.
+    Known forms: {"errors": [{"reason", "field", "message"}]},
+    {"errors": [{"detail", "status", "code", "source": {"pointer"}}]}, {"meta": {"error": text}},
+    {"meta": {"errors": [text, ...]}}.
     """
     try:
         body = json_body(content)
@@ -120,6 +121,11 @@ def batch_rejections(content: bytes, start: int, count: int, status: int) -> tup
 def _detail(entry: dict[str, object]) -> ErrorDetail:
     return ErrorDetail(
         reason=scrub(entry.get("reason") or entry.get("code")),
-        field=scrub(entry.get("field")),
+        field=scrub(entry.get("field") or _pointer(entry.get("source"))),
         message=scrub(entry.get("message") or entry.get("detail")),
     )
+
+
+def _pointer(source: object) -> object:
+    """Where in the request a fault of the App API is, as `/data/attributes/per_user_data`."""
+    return cast("dict[str, object]", source).get("pointer") if isinstance(source, dict) else None

@@ -4,34 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
-from types import TracebackType
-from typing import Self
+from collections.abc import Sequence
 
 import httpx
 import numpy as np
 from opentelemetry import metrics
 
 from cio_pipelines.customerio.bodies import send_body
+from cio_pipelines.customerio.calls import ApiClient, check_secret, documented, unreadable
 from cio_pipelines.customerio.encoding import EncodedOperations
-from cio_pipelines.customerio.errors import ConfigurationError, CustomerIOError, InvalidOperation
-from cio_pipelines.customerio.faults import unexpected
+from cio_pipelines.customerio.errors import ConfigurationError, InvalidOperation
 from cio_pipelines.customerio.limits import BATCH_BODY_BYTES
 from cio_pipelines.customerio.operations import Operation
 from cio_pipelines.customerio.regions import AccountRegion, Region
-from cio_pipelines.customerio.replies import MalformedReply, Rejection, json_body
+from cio_pipelines.customerio.replies import Rejection
 from cio_pipelines.customerio.results import SendResult, merged
 from cio_pipelines.customerio.retry import RetryPolicy, Timeouts
-from cio_pipelines.customerio.telemetry import CallEvent, Observer, Outcome, Telemetry
+from cio_pipelines.customerio.telemetry import Observer, Telemetry
 from cio_pipelines.customerio.throttle import Throttle
-from cio_pipelines.customerio.transport import Account, ApiTransport, Reply, Verify
+from cio_pipelines.customerio.transport import Account, ApiTransport, Verify
 from cio_pipelines.customerio.version import user_agent
 
 _BATCH, _ENTITY, _REGION = "track.batch", "track.entity", "track.region"
 
 
-class TrackClient:
+class TrackClient(ApiClient):
     """An async context manager; one per workspace and process, for it holds the workspace's rate limit.
 
     `site_id` and `api_key` are the Track API credentials. `base_url` replaces the region's host (sandbox,
@@ -56,10 +53,8 @@ class TrackClient:
         transport: httpx.AsyncBaseTransport | None = None,
         meter_provider: metrics.MeterProvider | None = None,
     ) -> None:
-        self._policy = retry
         self._max_in_flight = max_in_flight
-        self._telemetry = Telemetry(observer, meter_provider)
-        self._transport = ApiTransport(
+        api = ApiTransport(
             base_url=Region(region).track_url if base_url is None else base_url,
             authorization=_basic(site_id, api_key),
             user_agent=user_agent(),
@@ -70,21 +65,7 @@ class TrackClient:
             verify=verify,
             transport=transport,
         )
-
-    def __repr__(self) -> str:
-        return f"TrackClient({self._transport.base_url})"
-
-    async def __aenter__(self) -> Self:
-        await self._transport.__aenter__()
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None = None,
-        value: BaseException | None = None,
-        trace: TracebackType | None = None,
-    ) -> None:
-        await self._transport.__aexit__(kind, value, trace)
+        super().__init__(api, retry, Telemetry(observer, meter_provider))
 
     async def batch(self, operations: Sequence[Operation]) -> SendResult:
         """Send typed operations, packed into as few bodies as fit, several in flight.
@@ -137,19 +118,19 @@ class TrackClient:
         account = self._transport.open_account(_ENTITY)
         with self._measured(account, 1):
             reply = await self._transport.request(account, "POST", "/api/v2/entity", operation.encode())
-            body = _documented(account, reply)
+            body = documented(account, reply)
             if body.get("errors"):
-                raise _unreadable(account, reply, "a success that names errors")
+                raise unreadable(account, reply, "a success that names errors")
 
     async def region(self) -> AccountRegion:
         """Ask which region and workspace the credentials belong to. Raises any member of the error tree."""
         account = self._transport.open_account(_REGION)
         with self._measured(account, 0):
             reply = await self._transport.request(account, "GET", "/api/v1/accounts/region")
-            body = _documented(account, reply)
+            body = documented(account, reply)
             url, region, number = body.get("url"), body.get("region"), body.get("environment_id")
             if not isinstance(url, str) or region not in tuple(Region) or type(number) is not int:
-                raise _unreadable(account, reply, "url, region or environment_id is missing")
+                raise unreadable(account, reply, "url, region or environment_id is missing")
             return AccountRegion(url, Region(str(region)), number)
 
     async def _send(
@@ -186,71 +167,10 @@ class TrackClient:
                 group.create_task(worker())
         return [result for result in results if result is not None]
 
-    @contextmanager
-    def _measured(self, account: Account, operations: int) -> Generator[_Measure]:
-        measure = _Measure()
-        try:
-            yield measure
-        except CustomerIOError as error:
-            measure.outcome, measure.error = "failed", type(error).__name__
-            raise
-        except asyncio.CancelledError:
-            measure.outcome = "cancelled"
-            raise
-        finally:
-            costs = measure.result or account
-            self._telemetry.emit(
-                CallEvent(
-                    operation=account.operation,
-                    outcome=measure.outcome,
-                    seconds=self._policy.clock() - account.started,
-                    status=costs.status,
-                    requests=costs.requests,
-                    attempts=costs.attempts,
-                    bytes_sent=costs.bytes_sent,
-                    operations=operations,
-                    rejected=len(measure.result.rejections) if measure.result else 0,
-                    error=measure.error,
-                )
-            )
-
-
-class _Measure:
-    """How a call went, for its event."""
-
-    def __init__(self) -> None:
-        self.outcome: Outcome = "accepted"
-        self.error: str | None = None
-        self.result: SendResult | None = None
-
-    def settle(self, result: SendResult) -> None:
-        self.result = result
-        if result.error is not None:
-            self.outcome, self.error = "unanswered", type(result.error).__name__
-        elif result.rejections:
-            self.outcome = "rejected"
-
 
 def _basic(site_id: str, api_key: str) -> str:
-    for name, value in (("site_id", site_id), ("api_key", api_key)):
-        if not value or value != value.strip():
-            raise ConfigurationError(f"{name} is empty or has spaces around it", field=name)
+    check_secret("site_id", site_id)
+    check_secret("api_key", api_key)
     if ":" in site_id:
         raise ConfigurationError("site_id holds a colon, which no Site ID has", field="site_id")
     return "Basic " + base64.b64encode(f"{site_id}:{api_key}".encode()).decode("ascii")
-
-
-def _documented(account: Account, reply: Reply) -> dict[str, object]:
-    if reply.status != 200:
-        raise _unreadable(account, reply, "an undocumented status")
-    try:
-        return json_body(reply.content)
-    except MalformedReply as fault:
-        reason = str(fault)
-    raise _unreadable(account, reply, reason)
-
-
-def _unreadable(account: Account, reply: Reply, reason: str) -> CustomerIOError:
-    failure = unexpected(reply.status, f"the answer does not count as a success: {reason}")
-    failure.operation, failure.attempts = account.operation, account.attempts
-    return failure

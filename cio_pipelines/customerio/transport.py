@@ -36,7 +36,10 @@ Verify = ssl.SSLContext | bool | str | Path
 
 @dataclass(slots=True)
 class Account:
-    """What one call has cost so far; `deadline` and `started` are on the policy's clock, in seconds."""
+    """What one call has cost so far; `deadline` and `started` are on the policy's clock, in seconds.
+
+    `in_doubt`: an attempt of the request at hand may have been accepted though its answer did not say so.
+    """
 
     operation: str
     started: float
@@ -45,6 +48,7 @@ class Account:
     attempts: int = 0
     bytes_sent: int = 0
     status: int | None = None
+    in_doubt: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,18 +122,33 @@ class ApiTransport:
         latest = now + self._policy.deadline
         return Account(operation, now, latest if deadline is None else min(latest, deadline))
 
-    async def request(self, account: Account, method: str, path: str, body: bytes = b"") -> Reply:
+    async def request(
+        self,
+        account: Account,
+        method: str,
+        path: str,
+        body: bytes = b"",
+        *,
+        repeatable: bool = True,
+        throttle: Throttle | None = None,
+    ) -> Reply:
         """Send one request until it is answered for good. Costs are added to `account`.
 
-        Returns a 2xx reply. Raises ResponseError, TransportError, RetryBudgetExhausted or DeadlineExceeded.
-        After a 401 every request raises Unauthorized without being sent.
+        One that is not `repeatable` is tried again only when it was surely not accepted: the connection was
+        never established, or a 429. `throttle` replaces the transport's own.
+        Returns a 2xx reply. Raises ResponseError, TransportError, RetryBudgetExhausted or DeadlineExceeded,
+        with `was_accepted` true of all attempts together. After a 401 every request raises Unauthorized
+        without being sent.
         """
+        account.in_doubt = False
         remaining = account.deadline - self._policy.clock()
         before = account.attempts
         scope = asyncio.timeout(remaining)
         try:
             async with scope:
-                return await self._persist(account, method, path, body)
+                return await self._persist(
+                    account, method, path, body, repeatable, throttle or self._throttle
+                )
         except TimeoutError:
             failure: CustomerIOError = DeadlineExceeded("the call's deadline passed before an answer came")
         except CustomerIOError as error:
@@ -138,32 +157,40 @@ class ApiTransport:
         failure.attempts = account.attempts - before
         if failure.status is None and failure.attempts:
             failure.status = account.status
+        if account.in_doubt:
+            failure.was_accepted = "unknown"
         raise failure
 
-    async def _persist(self, account: Account, method: str, path: str, body: bytes) -> Reply:
+    async def _persist(
+        self, account: Account, method: str, path: str, body: bytes, repeatable: bool, throttle: Throttle
+    ) -> Reply:
         account.requests += 1
         self._budget.earn()
         attempt = 0
         while True:
             attempt += 1
             try:
-                return await self._attempt(account, method, path, body)
+                return await self._attempt(account, method, path, body, throttle)
             except (RateLimited, ServerError, TransportError) as error:
                 failure = error
             if isinstance(failure, TransportError) and not failure.retriable:
                 raise failure
-            if attempt >= self._policy.max_attempts:
+            if attempt >= self._policy.max_attempts or not (repeatable or failure.was_accepted == "no"):
                 raise failure
-            await self._back_off(account, attempt, failure)
+            await self._back_off(account, attempt, failure, throttle)
 
     async def _back_off(
-        self, account: Account, attempt: int, failure: RateLimited | ServerError | TransportError
+        self,
+        account: Account,
+        attempt: int,
+        failure: RateLimited | ServerError | TransportError,
+        throttle: Throttle,
     ) -> None:
         asked = None if isinstance(failure, TransportError) else failure.retry_after
         wait = self._policy.backoff(attempt) if asked is None else asked
         if isinstance(failure, RateLimited) or asked is not None:
-            # The limit is the workspace's, so everyone waits; the pause holds this request back too.
-            self._throttle.pause(wait)
+            # The limit is the workspace's, so everyone under it waits; the pause holds this request back too.
+            throttle.pause(wait)
         if self._policy.clock() + wait > account.deadline:
             raise DeadlineExceeded(
                 f"a wait of {wait:.1f} s before the next attempt would outlast the call's deadline",
@@ -177,21 +204,23 @@ class ApiTransport:
         if not isinstance(failure, RateLimited) and asked is None:
             await self._policy.sleep(wait)
 
-    async def _attempt(self, account: Account, method: str, path: str, body: bytes) -> Reply:
+    async def _attempt(
+        self, account: Account, method: str, path: str, body: bytes, throttle: Throttle
+    ) -> Reply:
         origin, status = self._origin, 0
         url = origin.url(path)
         for _ in range(_MAX_HOPS + 1):
             self._require_credentials()
-            await self._throttle.acquire(account.deadline)
+            await throttle.acquire(account.deadline)
             try:
                 # Another request may have met a 401 while this one waited for its turn.
                 self._require_credentials()
                 response = await self._exchange(account, method, url, body)
             finally:
-                self._throttle.release()
+                throttle.release()
             status = response.status_code
             if status not in REDIRECTS:
-                return self._judge(response)
+                return self._judge(account, response)
             url, moved = redirect_target(origin, url, response)
             if moved is not None:
                 self._origin = moved
@@ -205,21 +234,25 @@ class ApiTransport:
         account.attempts += 1
         account.bytes_sent += len(body)
         account.status = None
+        doubted, account.in_doubt = account.in_doubt, True  # also when the deadline breaks this off
         try:
             response = await self._http.request(method, url, content=body or None)
         except (httpx.HTTPError, OSError) as error:
             failure = faults.from_exchange(error)
+            account.in_doubt = doubted or failure.was_accepted == "unknown"
         else:
             account.status = response.status_code
+            account.in_doubt = doubted
             return response
         # Raised out here so as not to chain the httpx error, which holds the request with its credentials.
         raise failure
 
-    def _judge(self, response: httpx.Response) -> Reply:
+    def _judge(self, account: Account, response: httpx.Response) -> Reply:
         if 200 <= response.status_code < 300:
             return Reply(response.status_code, response.content)
         wait = retry_after_seconds(response.headers.get("Retry-After"), self._policy.now())
         failure = faults.from_status(response.status_code, response.content, wait)
+        account.in_doubt = account.in_doubt or failure.was_accepted == "unknown"
         if isinstance(failure, Unauthorized):
             self._unauthorized = True
         raise failure
