@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any, Final, Self, cast
 
@@ -16,8 +17,6 @@ from cio_pipelines.messaging.queue import redis_letters, texts
 from cio_pipelines.messaging.queue.errors import QueueError, QueueUnavailable, QueueVersionError
 from cio_pipelines.messaging.queue.protocol import (
     QUEUES,
-    Buried,
-    Delivered,
     Depth,
     LetterFilter,
     MessageStatus,
@@ -30,7 +29,7 @@ from cio_pipelines.messaging.queue.protocol import (
     Taken,
 )
 from cio_pipelines.messaging.queue.redis_client import RedisClient, Script
-from cio_pipelines.messaging.queue.redis_wire import line_hash, read_value, write_value
+from cio_pipelines.messaging.queue.redis_wire import read_value, write_fate, write_kind, write_value
 
 VERSION: Final = "1"
 PREFIX: Final = "cio"
@@ -86,16 +85,11 @@ class RedisQueue:
                 f"{len(messages)} messages are more than may be kept at once.",
                 f"Put at most {MOST_AT_ONCE} at a time; thousands are as fast.",
             )
+        now = time.time()
         ids = texts.new_ids(len(messages))
         arguments: list[str | bytes | float] = [ids[0], self._max_messages]
         for message_id, message in zip(ids, messages, strict=True):
-            arguments += (
-                message_id,
-                message.queue,
-                line_hash(message.order_key),
-                write_value(message.order_key, message.body),
-                _extra(message),
-            )
+            arguments += (message_id, write_kind(message), message.order_key, write_value(message, now))
         kind, *details = await self._client.run(_PUT, *arguments, patience=_PATIENCE)
         if kind == b"used":
             raise texts.key_was_used(details[0])
@@ -111,36 +105,45 @@ class RedisQueue:
         """See Queue.take."""
         lease = secrets.token_hex(8)
         last = self._last_takes.pop(queue, "")
-        until, found = await self._client.run(
+        until, *found = await self._client.run(
             _TAKE, lease, last, queue, limit, lease_seconds, patience=_PATIENCE
         )
         # what the server keeps to give this answer again it may forget at the next take
         self._last_takes[queue] = lease
         end = float(until)
         answer: list[Taken] = []
-        for n in range(0, len(found), 4):
-            message_id, value, enqueued_at, attempt = found[n : n + 4]
-            line, body = read_value(value)
-            answer.append(
-                Taken(message_id.decode(), queue, line, body, int(attempt), float(enqueued_at), lease, end)
-            )
+        for message_id, value, attempt in zip(*found, strict=True):
+            _, enqueued_at, line, body = read_value(value)
+            answer.append(Taken(message_id.decode(), queue, line, body, attempt, enqueued_at, lease, end))
         return answer
 
     async def settle(self, settlements: Sequence[Settlement]) -> int:
         """See Queue.settle."""
-        if not settlements:
-            return 0
-        arguments: list[str | bytes | float] = [secrets.token_hex(8)]
+        by_queue: defaultdict[QueueName, list[str | bytes | float]] = defaultdict(list)
         for settlement in settlements:
-            arguments += (settlement.taken.message_id, settlement.taken.lease, *_fate(settlement))
-        return await self._client.run(_SETTLE, *arguments, patience=_SETTLE_PATIENCE)
+            taken = settlement.taken
+            by_queue[taken.queue] += (
+                taken.message_id,
+                taken.lease,
+                taken.order_key,
+                write_fate(settlement),
+            )
+        lost = 0
+        for queue, some in by_queue.items():
+            lost += await self._client.run(
+                _SETTLE, secrets.token_hex(8), queue, *some, patience=_SETTLE_PATIENCE
+            )
+        return lost
 
     async def extend(self, taken: Sequence[Taken], lease_seconds: float) -> int:
         """See Queue.extend."""
-        if not taken:
-            return 0
-        leases = [word for one in taken for word in (one.message_id, one.lease, one.queue)]
-        return await self._client.run(_EXTEND, lease_seconds, *leases, patience=_SETTLE_PATIENCE)
+        by_queue: defaultdict[QueueName, list[str]] = defaultdict(list)
+        for one in taken:
+            by_queue[one.queue] += (one.message_id, one.lease)
+        lost = 0
+        for queue, some in by_queue.items():
+            lost += await self._client.run(_EXTEND, lease_seconds, queue, *some, patience=_SETTLE_PATIENCE)
+        return lost
 
     async def wait(self, queue: QueueName, seconds: float) -> None:
         """See Queue.wait. Time makes messages takeable too, so that the server is asked now and then."""
@@ -156,13 +159,15 @@ class RedisQueue:
         fields: list[bytes] = await self._client.run(_STATUS, message_id, patience=_PATIENCE)
         if not fields:
             return None
-        queue, state, attempts, enqueued_at, not_before, result, failures = (text.decode() for text in fields)
+        header, *rest = fields
+        state, attempts, not_before, result, failures = (text.decode() for text in rest)
+        queue, enqueued_at, _, _ = read_value(header)
         return MessageStatus(
             message_id,
-            cast("QueueName", queue),
+            queue,
             cast("State", state),
             int(attempts),
-            float(enqueued_at),
+            enqueued_at,
             float(not_before) if not_before else None,
             result,
             texts.read_failures(failures),
@@ -174,7 +179,7 @@ class RedisQueue:
         answer: dict[QueueName, Depth] = {}
         for n, queue in enumerate(QUEUES):
             live, delayed, in_flight, dead, oldest, oldest_dead = numbers[6 * n : 6 * n + 6]
-            waiting = int(live) - delayed - in_flight
+            waiting = live - delayed - in_flight
             answer[queue] = Depth(waiting, delayed, in_flight, dead, float(oldest), float(oldest_dead))
         return answer
 
@@ -204,24 +209,3 @@ async def _check_version(client: RedisClient) -> None:
             f"The queue in Redis at {client.where} has layout {version}; this release knows {VERSION}.",
             "Use the release that wrote it, or another database of the server (the number in QUEUE_URL).",
         )
-
-
-def _extra(message: NewMessage) -> str:
-    """What most messages lack, as put.lua reads it."""
-    if message.idempotency_key is None and message.not_before is None and message.keep_seconds <= 0:
-        return ""
-    key, fingerprint = "", ""
-    if message.idempotency_key:
-        key, fingerprint = texts.hash_of(message.idempotency_key), texts.fingerprint_of(message)
-    later = "" if message.not_before is None else repr(message.not_before)
-    return f"{message.keep_seconds!r}|{later}|{key}|{fingerprint}"
-
-
-def _fate(settlement: Settlement) -> tuple[str, str | float, str]:
-    """Kind and details, as settle.lua reads them."""
-    if isinstance(settlement, Delivered):
-        return "D", settlement.result, ""
-    if isinstance(settlement, Buried):
-        return "B", settlement.failure.reason, texts.write_failure(settlement.failure)
-    failure = texts.write_failure(settlement.failure) if settlement.failure else ""
-    return "R" if settlement.counts else "U", settlement.at, failure

@@ -5,12 +5,12 @@ from __future__ import annotations
 import secrets
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
-from typing import Final, cast
+from typing import Final
 
 from cio_pipelines.messaging.queue import texts
 from cio_pipelines.messaging.queue.protocol import QUEUES, LetterFilter, QueuedLetter, QueueName
 from cio_pipelines.messaging.queue.redis_client import RedisClient, Script
-from cio_pipelines.messaging.queue.redis_wire import line_hash, read_value
+from cio_pipelines.messaging.queue.redis_wire import read_value
 
 REPLAY: Final = Script("replay")
 PURGE: Final = Script("purge")
@@ -77,7 +77,7 @@ async def _find(
             offset,
             _PORTION,
             wanted.reason or "",
-            "" if wanted.order_key is None else line_hash(wanted.order_key),
+            wanted.order_key or "",
             patience=_PATIENCE,
         )
         for n in range(0, len(found), 2):
@@ -91,18 +91,11 @@ async def _read(client: RedisClient, ids: Sequence[str]) -> AsyncGenerator[Queue
     """Those of the ids that are dead letters."""
     for portion in _portions(ids):
         fields: list[bytes] = await client.run(_LETTERS, *portion, patience=_PATIENCE)
-        for n in range(0, len(fields), 6):
-            message_id, queue, value, enqueued_at, died_at, failures = fields[n : n + 6]
-            line, body = read_value(value)
-            yield QueuedLetter(
-                message_id.decode(),
-                cast("QueueName", queue.decode()),
-                line,
-                body,
-                float(enqueued_at),
-                float(died_at),
-                texts.read_failures(failures),
-            )
+        for n in range(0, len(fields), 4):
+            message_id, value, died_at, failures = fields[n : n + 4]
+            queue, enqueued_at, line, body = read_value(value)
+            history = texts.read_failures(failures)
+            yield QueuedLetter(message_id.decode(), queue, line, body, enqueued_at, float(died_at), history)
 
 
 def _is_meant(letter: QueuedLetter, wanted: LetterFilter) -> bool:

@@ -5,7 +5,7 @@ local function first(key)
   return tonumber(found[2]) or now
 end
 
-local function after_now(key) return redis.call('ZCOUNT', key, '(' .. exact(now), '+inf') end
+local function after_now(key) return redis.call('ZCOUNT', key, '(' .. now_text, '+inf') end
 
 local answer = {}
 for _, queue in ipairs(QUEUES) do
@@ -13,8 +13,8 @@ for _, queue in ipairs(QUEUES) do
   local due, dead = P .. ':due:' .. queue, P .. ':dead:' .. queue
   local oldest = math.min(first(ready), first(leased), first(due), now)
   push(
-    answer, redis.call('HGET', P .. ':live', queue) or '0', after_now(ready) + after_now(due), after_now(leased),
-    redis.call('ZCARD', dead), exact(now - oldest), exact(math.max(0, now - first(dead)))
+    answer, tonumber(redis.call('HGET', P .. ':live', queue)) or 0, after_now(ready) + after_now(due),
+    after_now(leased), redis.call('ZCARD', dead), exact(now - oldest), exact(math.max(0, now - first(dead)))
   )
 end
 return answer

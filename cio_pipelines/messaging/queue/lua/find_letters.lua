@@ -1,5 +1,5 @@
 -- ARGV: queue, least time, most time, '1' for the newest first, offset, number to look at, reason or '',
--- line (hashed) or ''. Returns {number looked at, {id, died at, …}} of those that are meant.
+-- line or ''. Returns {number looked at, {id, died at, …}} of those that are meant.
 local key, reason, line = P .. ':dead:' .. ARGV[1], ARGV[7], ARGV[8]
 local found
 if ARGV[4] == '1' then
@@ -9,7 +9,7 @@ else
 end
 local meant = {}
 for n = 1, #found, 2 do
-  local fields = redis.call('HMGET', P .. ':m:' .. found[n], 'r', 'h')
+  local fields = redis.call('HMGET', message(found[n]), 'r', 'l')
   if (reason == '' or fields[1] == reason) and (line == '' or fields[2] == line) then
     push(meant, found[n], found[n + 1])
   end

@@ -1,9 +1,7 @@
--- ARGV: ids. Returns of each that is a dead letter: id, queue, line and body, enqueued at, died at, failures.
+-- ARGV: ids. Returns of each that is a dead letter: id, value, died at, failures.
 local answer = {}
 for _, id in ipairs(ARGV) do
-  local fields = redis.call('HMGET', P .. ':m:' .. id, 's', 'q', 'e', 'd', 'f')
-  if fields[1] == 'dead' then
-    push(answer, id, fields[2], redis.call('GET', P .. ':v:' .. id), fields[3], fields[4], fields[5])
-  end
+  local fields = redis.call('HMGET', message(id), 's', 'd', 'f')
+  if fields[1] == 'dead' then push(answer, id, redis.call('HGET', VALUES, id), fields[2], fields[3]) end
 end
 return answer

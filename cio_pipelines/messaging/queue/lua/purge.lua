@@ -4,11 +4,12 @@ local known = redis.call('GET', done)
 if known then return tonumber(known) end
 local count = 0
 for n = 2, #ARGV do
-  local key = P .. ':m:' .. ARGV[n]
-  local fields = redis.call('HMGET', key, 's', 'q', 'i')
+  local id = ARGV[n]
+  local fields = redis.call('HMGET', message(id), 's', 'q', 'i')
   if fields[1] == 'dead' then
-    redis.call('ZREM', P .. ':dead:' .. fields[2], ARGV[n])
-    redis.call('UNLINK', key, P .. ':v:' .. ARGV[n])
+    redis.call('ZREM', P .. ':dead:' .. fields[2], id)
+    redis.call('HDEL', VALUES, id)
+    redis.call('UNLINK', message(id))
     if fields[3] then redis.call('UNLINK', P .. ':key:' .. fields[3]) end
     count = count + 1
   end

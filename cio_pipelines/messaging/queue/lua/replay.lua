@@ -4,14 +4,14 @@ local known = redis.call('GET', done)
 if known then return tonumber(known) end
 local count = 0
 for n = 2, #ARGV do
-  local key = P .. ':m:' .. ARGV[n]
-  local fields = redis.call('HMGET', key, 's', 'q', 'h')
+  local id = ARGV[n]
+  local fields = redis.call('HMGET', message(id), 's', 'q', 'l')
   if fields[1] == 'dead' then
-    redis.call('ZREM', P .. ':dead:' .. fields[2], ARGV[n])
-    redis.call('HDEL', key, 's', 'r', 'd', 'a')
-    redis.call('HSET', key, 'w', now)
+    redis.call('ZREM', P .. ':dead:' .. fields[2], id)
+    redis.call('HDEL', message(id), 's', 'r', 'd', 'a')
+    redis.call('HSET', STATES, id, '|0|m')
     redis.call('HINCRBY', P .. ':live', fields[2], 1)
-    join(ARGV[n], fields[2], fields[3], now)
+    join(id, fields[2], fields[3], now_text)
     count = count + 1
   end
 end

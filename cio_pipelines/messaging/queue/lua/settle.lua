@@ -1,77 +1,98 @@
--- ARGV: token; of each settlement: id, lease, kind, and
---   D (delivered): result, ''; R (retried), U (retried, the attempt does not count): time, failure or '';
---   B (buried): reason, failure.
+-- ARGV: token, queue; of each settlement: id, lease, line, and what became of the message:
+--   "D<result>" delivered; "R<time>|<failure or nothing>" to be retried, "U…" the same, the attempt does not
+--   count; "B<length of the reason>:<reason><failure>" buried.
 -- Returns how many leases were no longer held.
 local done = P .. ':done:' .. ARGV[1]
 local known = redis.call('GET', done)
 if known then return tonumber(known) end
 
-local stale = 0
-local gone, released, ready, ended = {}, {}, {}, {}
+local queue = ARGV[2]
+local ids = {}
+for at = 3, #ARGV, 4 do ids[#ids + 1] = ARGV[at] end
 
-local function into(lists, queue, ...)
-  local list = lists[queue]
-  if not list then
-    list = {}
-    lists[queue] = list
-  end
-  for n = 1, select('#', ...) do list[#list + 1] = (select(n, ...)) end
+local stale, ended = 0, 0
+local released, ready, forgotten, states, lines = {}, {}, {}, {}, {}
+
+local function finish(id, line)
+  ended = ended + 1
+  lines[#lines + 1] = line
+  forgotten[#forgotten + 1] = id
 end
 
--- the first one of a line ended: the next one may go
-local function advance(line)
-  local key = P .. ':line:' .. line
-  local first = redis.call('LRANGE', key, 0, 1)
-  if #first < 2 then
-    gone[#gone + 1] = key
+local function keep_delivered(id, attempts, result)
+  local fields = redis.call('HMGET', message(id), 'k', 'i')
+  local milliseconds = math.ceil((tonumber(fields[1]) or 0) * 1000)
+  if milliseconds <= 0 then
+    redis.call('UNLINK', message(id))
+    if fields[2] then redis.call('UNLINK', P .. ':key:' .. fields[2]) end
     return
   end
-  redis.call('LPOP', key)
-  local fields = redis.call('HMGET', P .. ':m:' .. first[2], 'q', 'w', 'e')
-  into(ready, fields[1], fields[2] or fields[3], first[2])
+  -- who it was for is forgotten at once
+  redis.call('HDEL', message(id), 'l')
+  redis.call('HSET', message(id), 's', 'delivered', 'a', attempts, 'z', result)
+  redis.call('PEXPIRE', message(id), milliseconds)
+  if fields[2] then redis.call('PEXPIRE', P .. ':key:' .. fields[2], milliseconds) end
 end
 
-for at = 2, #ARGV, 5 do
-  local id, lease, kind, what, failure = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]
-  local key = P .. ':m:' .. id
-  local fields = redis.call('HMGET', key, 't', 'q', 'h', 'k', 'i', 'f', 'a')
-  local queue, line, keep, idempotency = fields[2], fields[3], tonumber(fields[4]), fields[5]
-  if fields[1] ~= lease then
+for n, state in ipairs(fetch(STATES, ids)) do
+  local id, at = ids[n], 4 * n - 1
+  local lease, line, fate = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
+  local holder, attempts, more = parts(state)
+  if holder == '' or holder ~= lease then
     stale = stale + 1
+  elseif released[id] then
+    stale = stale + 1 -- twice in one call
   else
-    into(released, queue, id)
+    released[id] = true
+    released[#released + 1] = id
+    local kind = string.sub(fate, 1, 1)
     if kind == 'D' then
-      gone[#gone + 1] = P .. ':v:' .. id
-      if keep and keep > 0 then
-        local milliseconds = math.ceil(keep * 1000)
-        redis.call('HDEL', key, 't', 'h')
-        redis.call('HSET', key, 's', 'delivered', 'z', what)
-        redis.call('PEXPIRE', key, milliseconds)
-        if idempotency then redis.call('PEXPIRE', P .. ':key:' .. idempotency, milliseconds) end
-      else
-        gone[#gone + 1] = key
-        if idempotency then gone[#gone + 1] = P .. ':key:' .. idempotency end
+      if more == 'm' then keep_delivered(id, attempts, string.sub(fate, 2)) end
+      finish(id, line)
+    elseif kind == 'B' then
+      local length, rest = string.match(fate, '^B(%d+):(.*)$')
+      local reason = string.sub(rest, 1, length)
+      add_failure(id, string.sub(rest, length + 1))
+      redis.call(
+        'HSET', message(id), 'q', queue, 'l', line, 's', 'dead', 'a', attempts, 'r', reason, 'd', now_text
+      )
+      redis.call('ZADD', P .. ':dead:' .. queue, now_text, id)
+      finish(id, line)
+      forgotten[#forgotten] = nil -- its value stays
+      redis.call('HDEL', STATES, id)
+    else
+      local time, failure = string.match(fate, '^.(.-)|(.*)$')
+      if kind == 'U' then attempts = attempts - 1 end
+      if failure ~= '' then
+        add_failure(id, failure)
+        more = 'm'
       end
-    else
-      redis.call('HDEL', key, 't')
-      if failure ~= '' then redis.call('HSET', key, 'f', with_failure(fields[6], failure)) end
-    end
-    if kind == 'B' then
-      redis.call('HSET', key, 's', 'dead', 'r', what, 'd', now)
-      redis.call('ZADD', P .. ':dead:' .. queue, now, id)
-    end
-    if kind == 'R' or kind == 'U' then
-      into(ready, queue, what, id)
-      if kind == 'U' then redis.call('HSET', key, 'a', tonumber(fields[7]) - 1) end
-    else
-      ended[queue] = (ended[queue] or 0) + 1
-      advance(line)
+      push(ready, time, id)
+      push(states, id, '|' .. attempts .. '|' .. more)
     end
   end
 end
-for queue, list in pairs(released) do many('ZREM', P .. ':leased:' .. queue, list) end
-for queue, list in pairs(ready) do many('ZADD', P .. ':ready:' .. queue, list) end
-for queue, number in pairs(ended) do redis.call('HINCRBY', P .. ':live', queue, -number) end
-many('UNLINK', nil, gone)
+
+-- where the first one of a line ended the next one may go
+local empty, changed, lists = {}, {}, {}
+for n, count in ipairs(fetch(LINES, lines)) do
+  local line = lines[n]
+  if tonumber(count) > 1 then
+    push(changed, line, count - 1)
+    local id, since, name = string.match(redis.call('LPOP', followers(line)), '^(' .. ('.'):rep(ID) .. ')(.-)|(.*)$')
+    into(lists, name, since, id)
+  else
+    empty[#empty + 1] = line
+  end
+end
+many('ZREM', P .. ':leased:' .. queue, released)
+many('HDEL', VALUES, forgotten)
+many('HDEL', STATES, forgotten)
+many('HDEL', LINES, empty)
+many('HSET', LINES, changed)
+many('HSET', STATES, states)
+many('ZADD', P .. ':ready:' .. queue, ready)
+for name, list in pairs(lists) do many('ZADD', P .. ':ready:' .. name, list) end
+if ended > 0 then redis.call('HINCRBY', P .. ':live', queue, -ended) end
 redis.call('SET', done, stale, 'EX', DONE_SECONDS)
 return stale

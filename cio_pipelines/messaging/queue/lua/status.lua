@@ -1,10 +1,20 @@
--- ARGV: id. Returns {} or {queue, state, attempts, enqueued at, not before, result, failures}.
-local fields = redis.call('HMGET', P .. ':m:' .. ARGV[1], 'q', 's', 't', 'a', 'e', 'n', 'z', 'f')
-local queue = fields[1]
-if not queue then return {} end
-local state = fields[2] or 'waiting'
--- when the lease has ended somebody else may take it now
-if fields[3] and tonumber(redis.call('ZSCORE', P .. ':leased:' .. queue, ARGV[1])) > now then
-  state = 'in_flight'
+-- ARGV: id. Returns {} or {first bytes of the value, state, attempts, not before, result, failures}.
+local id = ARGV[1]
+local value = redis.call('HGET', VALUES, id)
+local fields = redis.call('HMGET', message(id), 'y', 's', 'a', 'n', 'z', 'f')
+local first = value and string.sub(value, 1, 13) or fields[1]
+if not first then return {} end
+local state, attempts = fields[2] or 'waiting', fields[3]
+local held = redis.call('HGET', STATES, id)
+if held then
+  local lease
+  lease, attempts = parts(held)
+  if lease ~= '' then
+    for _, queue in ipairs(QUEUES) do
+      local till = redis.call('ZSCORE', P .. ':leased:' .. queue, id)
+      -- when the lease has ended somebody else may take it now
+      if till and tonumber(till) > now then state = 'in_flight' end
+    end
+  end
 end
-return {queue, state, fields[4] or '0', fields[5], fields[6] or '', fields[7] or '', fields[8] or ''}
+return {first, state, tostring(attempts or 0), fields[4] or '', fields[5] or '', fields[6] or ''}
