@@ -1,13 +1,14 @@
-"""The calls of the App API that read people and their activities back."""
+"""The App API: calls that read people and their activities back, and the way to the others."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable
 from typing import Any, cast
 
 import msgspec
 
+from cio_pipelines.sandbox.app import broadcasts, sending
+from cio_pipelines.sandbox.app.checks import Refusal
 from cio_pipelines.sandbox.consent import UNSUBSCRIBED, is_unsubscribed
 from cio_pipelines.sandbox.http import Answer, Request, errors_app, json_answer, not_found
 from cio_pipelines.sandbox.options import SandboxOptions
@@ -21,30 +22,17 @@ _ACTIVITIES_AT_ONCE = 100
 _ID_DIGITS = 17
 
 
-class Throttle:
-    """A bucket of one second's requests for the whole workspace; without a rate it lets all pass."""
-
-    def __init__(self, per_second: float | None) -> None:
-        self._rate = per_second
-        self._left = per_second or 0.0
-        self._last = time.monotonic()
-
-    def refuse(self) -> Answer | None:
-        """A 429 when the bucket is empty."""
-        if self._rate is None:
-            return None
-        now = time.monotonic()
-        self._left = min(max(self._rate, 1.0), self._left + (now - self._last) * self._rate)
-        self._last = now
-        if self._left >= 1:
-            self._left -= 1
-            return None
-        detail = f"rate limited to {self._rate:g} requests per 1s (reference sandbox)"
-        return errors_app(detail, 429, (("retry-after", "1"),))
-
-
 def route(workspace: Workspace, options: SandboxOptions, request: Request) -> Answer:
     """Answer a request under /v1."""
+    try:
+        if request.segments[1] == "send" and request.method == "POST":
+            return sending.route(workspace, options, request, "/".join(request.segments[2:]))
+        return broadcasts.route(workspace, options, request) or _read(workspace, options, request)
+    except Refusal as refusal:
+        return refusal.answer
+
+
+def _read(workspace: Workspace, options: SandboxOptions, request: Request) -> Answer:
     match request.method, request.segments[1:]:
         case "GET", ["customers"] if "email" in request.query:
             return _by_email(workspace, request.query["email"])

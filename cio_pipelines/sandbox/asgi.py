@@ -5,21 +5,20 @@ from __future__ import annotations
 import asyncio
 import base64
 import hmac
-import socket
-import struct
 import zlib
-from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from cio_pipelines.sandbox import app_api, browse, control, track, track_v1
-from cio_pipelines.sandbox.faults import Fault, FaultPlan
+from cio_pipelines.sandbox.answering import Receive, Scope, Send, drop, instead, send_answer, write_half
+from cio_pipelines.sandbox.app.throttles import Throttles
+from cio_pipelines.sandbox.duties import Duties
+from cio_pipelines.sandbox.faults import FaultPlan
 from cio_pipelines.sandbox.http import (
     Answer,
     Request,
     error_meta,
     errors_app,
     errors_v2,
-    json_answer,
     not_found,
     unauthorized,
 )
@@ -30,9 +29,9 @@ from cio_pipelines.sandbox.store import Store
 from cio_pipelines.sandbox.webhooks import Reporter
 from cio_pipelines.sandbox.workspace import Workspace
 
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+_APP_BODY_BYTES = 8_000_000
+"""Largest body of an App API call that is read: more than any may have, so that each tells its own limit."""
+_FAMILIES = ("/api/v1", "/v1/send", "/v1/campaigns", "/v1")
 _DROPPED = ("reset", "reset_after", "truncate")
 
 
@@ -50,7 +49,9 @@ class Sandbox:
         if self._store is not None:
             self._store.load(self.workspace)
         self.reporter = Reporter(options.webhook(), self.workspace.outbox, self.settle)
-        self._throttle = app_api.Throttle(options.app_requests_per_second)
+        self._throttles = Throttles(options)
+        self.duties = Duties(self.workspace, self.settle)
+        self.duties.restore()
         credentials = f"{options.site_id}:{options.track_api_key}".encode()
         self._basic = "Basic " + base64.b64encode(credentials).decode()
         self._bearer = f"Bearer {options.app_api_key}"
@@ -78,6 +79,7 @@ class Sandbox:
     def reset(self) -> None:
         """Forget people, logs, counters, what waits to be applied or reported; settings and faults stay."""
         self.intake.forget()
+        self.duties.forget()
         self.reporter.forget()
         self.workspace.clear()
         self.stats.reset()
@@ -100,10 +102,11 @@ class Sandbox:
             return
         if request.path.startswith("/_sandbox"):
             refusal = control.refuse(request, self.options.host)
-            await _send(send, refusal or control.route(self, request))
+            self.duties.perform()
+            await send_answer(send, refusal or control.route(self, request))
             return
         if request.path == "/" and request.method == "GET":
-            await _send(send, control.refuse(request, self.options.host) or browse.asset("index.html"))
+            await send_answer(send, control.refuse(request, self.options.host) or browse.asset("index.html"))
             return
         await self._api(request, scope, receive, send)
 
@@ -113,17 +116,17 @@ class Sandbox:
         terminal = next((fault for fault in faults if fault.kind != "slow"), None)
         if terminal is not None and terminal.kind == "reset":
             self.stats.answered("reset")
-            await _drop(scope, receive, abort=True)
+            await drop(scope, receive, abort=True)
             return
-        answer = _instead(terminal, request) or self._answer(request)
+        answer = instead(terminal, request) or self._answer(request)
         for fault in faults:
             if fault.kind == "slow":
                 await asyncio.sleep(fault.seconds)
         if terminal is not None and terminal.kind in _DROPPED:
             self.stats.answered(terminal.kind)
             if terminal.kind == "truncate":
-                _write_half(scope, answer)
-            await _drop(scope, receive, abort=terminal.kind != "truncate")
+                write_half(scope, answer)
+            await drop(scope, receive, abort=terminal.kind != "truncate")
             return
         if terminal is not None and terminal.kind == "bogus_indexes" and request.path == "/api/v2/batch":
             detail: dict[str, object] = {
@@ -134,14 +137,14 @@ class Sandbox:
             }
             answer = errors_v2([detail], 207)
         self.stats.answered(answer.status)
-        await _send(send, answer)
+        await send_answer(send, answer)
 
     def _answer(self, request: Request) -> Answer:
         path, method = request.path, request.method
         if path.startswith("/v1/"):
             if not _same(request.headers.get("authorization", ""), self._bearer):
                 return unauthorized(track=False)
-            return self._throttle.refuse() or app_api.route(self.workspace, self.options, request)
+            return self._throttles.refuse(request) or self._app(request)
         if not path.startswith("/api/"):
             return not_found()
         if not _same(request.headers.get("authorization", ""), self._basic):
@@ -154,6 +157,16 @@ class Sandbox:
             self.settle()
         except SandboxError as error:
             return error_meta(str(error), 500)
+        return answer
+
+    def _app(self, request: Request) -> Answer:
+        self.duties.perform()
+        answer = app_api.route(self.workspace, self.options, request)
+        self.duties.perform()
+        try:
+            self.settle()
+        except SandboxError as error:
+            return errors_app(str(error), 500)
         return answer
 
     def _track(self, method: str, path: str, request: Request) -> Answer:
@@ -190,7 +203,8 @@ class Sandbox:
         parts: list[bytes] = []
         size = 0
         own = scope["raw_path"].startswith(b"/_sandbox")
-        limit = control.BODY_BYTES if own else self.options.max_body_bytes
+        app = scope["raw_path"].startswith(b"/v1/")
+        limit = control.BODY_BYTES if own else _APP_BODY_BYTES if app else self.options.max_body_bytes
         while True:
             message = await receive()
             if message["type"] != "http.request":
@@ -217,7 +231,7 @@ def _family(path: str) -> str:
     """What requests are counted under: the path of a version 2 call, else which API it belongs to."""
     if path in ("/api/v2/batch", "/api/v2/entity"):
         return path
-    return next((prefix for prefix in ("/api/v1", "/v1") if path.startswith(f"{prefix}/")), "other")
+    return next((prefix for prefix in _FAMILIES if path.startswith(f"{prefix}/")), "other")
 
 
 def _same(given: str, expected: str) -> bool:
@@ -226,68 +240,3 @@ def _same(given: str, expected: str) -> bool:
 
 def _refused(message: str, status: int = 400) -> Answer:
     return errors_v2([{"reason": "invalid", "field": "", "message": message}], status)
-
-
-def _instead(fault: Fault | None, request: Request) -> Answer | None:
-    """The answer of a fault that leaves the request undone."""
-    if fault is None:
-        return None
-    if fault.kind == "redirect":
-        query = f"?{request.query_string}" if request.query_string else ""
-        target = fault.location.rstrip("/") + request.path + query
-        return Answer(fault.status or 307, b"", headers=(("location", target),))
-    if fault.kind != "status":
-        return None
-    status = fault.status or 503
-    headers = (("retry-after", str(fault.retry_after)),) if fault.retry_after is not None else ()
-    if fault.body == "empty":
-        return Answer(status, b"", headers=headers)
-    if fault.body == "html":
-        page = f"<html><body><h1>{status}</h1></body></html>".encode()
-        return Answer(status, page, "text/html", headers)
-    if request.path.startswith("/v1/"):
-        return errors_app("a fault of the sandbox", status, headers)
-    return json_answer({"meta": {"error": "a fault of the sandbox"}}, status, headers)
-
-
-async def _send(send: Send, answer: Answer) -> None:
-    headers = [(b"content-type", answer.content_type.encode())]
-    headers += [(name.encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers]
-    whole = answer.body if isinstance(answer.body, bytes) else None
-    if whole is not None:
-        headers.append((b"content-length", str(len(whole)).encode()))
-    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    if whole is not None:
-        await send({"type": "http.response.body", "body": whole})
-        return
-    for piece in answer.body:
-        await send({"type": "http.response.body", "body": piece, "more_body": True})
-    await send({"type": "http.response.body", "body": b""})
-
-
-def _write_half(scope: Scope, answer: Answer) -> None:
-    """Promise the whole answer and send half of it."""
-    body = answer.body if isinstance(answer.body, bytes) else b"".join(answer.body)
-    fields = (
-        f"HTTP/1.1 {answer.status} Cut",
-        f"content-type: {answer.content_type}",
-        f"content-length: {len(body)}",
-    )
-    scope["sandbox.transport"].write(
-        "\r\n".join([*fields, "", ""]).encode("latin-1") + body[: len(body) // 2]
-    )
-
-
-async def _drop(scope: Scope, receive: Receive, *, abort: bool) -> None:
-    """End the connection: `abort` resets it, else what was written is sent first."""
-    transport: asyncio.Transport = scope["sandbox.transport"]
-    if abort:
-        # Without lingering the peer gets a reset; an abort alone is an orderly end on some event loops.
-        connection = transport.get_extra_info("socket")
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        transport.abort()
-    else:
-        transport.close()
-    # The server sends a 500 of its own unless it has learnt, by then, that the connection is gone.
-    while (await receive())["type"] != "http.disconnect":
-        pass

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
-from cio_pipelines.sandbox import browse, happenings
+from cio_pipelines.sandbox import browse, happenings, tallies
 from cio_pipelines.sandbox.app_api import shown
 from cio_pipelines.sandbox.http import Answer, Request, errors_app, json_answer, lines
+from cio_pipelines.sandbox.loopback import is_loopback
 from cio_pipelines.sandbox.options import SandboxError
 from cio_pipelines.sandbox.records import Person
 from cio_pipelines.sandbox.wire import decode
@@ -28,10 +28,10 @@ def refuse(request: Request, host: str) -> Answer | None:
 
     The Host and Origin checks keep a web page elsewhere from reading people through a visitor's browser.
     """
-    if request.client and not _is_loopback(request.client):
+    if request.client and not is_loopback(request.client):
         return errors_app("the sandbox shows its contents to this machine only", 403)
     named = _name(request.headers.get("host", ""))
-    if named != host and not _is_loopback(named):
+    if named != host and not is_loopback(named):
         return errors_app("the Host header names another machine", 403)
     origin = request.headers.get("origin")
     if origin is not None and origin.split("://")[-1] != request.headers.get("host"):
@@ -71,6 +71,8 @@ def route(sandbox: Sandbox, request: Request) -> Answer:
             return lines(msgspec.to_builtins(entry) for entry in log if entry.sequence > first)
         case "GET", ["activities"]:
             return lines(shown(activity) for activity in list(workspace.activities.values()))
+        case "GET", _ if (told := tallies.route(workspace, request)) is not None:
+            return told
         case _:
             return happenings.route(sandbox, request)
 
@@ -107,16 +109,6 @@ def _set_faults(sandbox: Sandbox, body: bytes) -> Answer:
     except SandboxError as error:
         return errors_app(str(error), 400)
     return json_answer({"faults": sandbox.faults.described()})
-
-
-def _is_loopback(host: str) -> bool:
-    """By address, not by the look of it: 127.example.com is somebody else's."""
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return host == "localhost"
-    mapped = getattr(address, "ipv4_mapped", None)
-    return (mapped or address).is_loopback
 
 
 def _name(host: str) -> str:

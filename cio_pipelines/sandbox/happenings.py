@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import msgspec
 
+from cio_pipelines.sandbox.app.sending import release_all
 from cio_pipelines.sandbox.consent import set_unsubscribed
 from cio_pipelines.sandbox.generate import Generate, generate
 from cio_pipelines.sandbox.http import Answer, Request, errors_app, json_answer, lines, not_found
@@ -61,6 +62,13 @@ def _answer(sandbox: Sandbox, request: Request) -> Answer:
         case "PUT", ["webhooks"]:
             sandbox.reporter.configure(sandbox.reporter.settings.changed(_read(request, dict[str, Any])))
             return json_answer(sandbox.reporter.report())
+        case "GET", ["courses"]:
+            return json_answer(sandbox.workspace.courses.settings)
+        case "PUT", ["courses"]:
+            sandbox.workspace.courses.configure(_read(request, dict[str, Any]))
+            return json_answer(sandbox.workspace.courses.settings)
+        case "POST", ["scheduled", "send"]:
+            told = {"sent": release_all(sandbox.workspace)}
         case "POST", ["events"]:
             return json_answer({"events": _emit(sandbox, request)})
         case "POST", ["send"]:

@@ -136,6 +136,8 @@ class Intake:
                 why.reason,
                 why.field,
                 why.message if isinstance(why, Problem) else "",
+                (operation.name if operation is not None else None) or "",
+                (operation.id if operation is not None else None) or "",
             )
         )
 

@@ -1,9 +1,7 @@
-"""Sending messages: who gets one, what becomes of it, and what is reported of that."""
+"""Sending to many by a control call: who gets a message, and what becomes of it."""
 
 from __future__ import annotations
 
-import base64
-import os
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -11,13 +9,12 @@ from random import Random
 from typing import Annotated, Any
 
 import msgspec
-from ulid import ULID
 
-from cio_pipelines.sandbox.consent import UNSUBSCRIBED, identifiers_of, is_unsubscribed, set_unsubscribed
-from cio_pipelines.sandbox.outbox import new_event_id
+from cio_pipelines.sandbox.consent import UNSUBSCRIBED, is_unsubscribed
+from cio_pipelines.sandbox.deliveries import happen, new_delivery, recipient_of
 from cio_pipelines.sandbox.outcomes import Course, Step, read_mix
-from cio_pipelines.sandbox.records import Delivery, Happened, Person, as_text
-from cio_pipelines.sandbox.shapes import Channel, activity_type, event, message_data
+from cio_pipelines.sandbox.records import Delivery, Person
+from cio_pipelines.sandbox.shapes import Channel
 from cio_pipelines.sandbox.workspace import Workspace
 
 _TRANSACTIONAL = ("email", "push")
@@ -107,18 +104,27 @@ def send(workspace: Workspace, sending: Sending) -> dict[str, Any]:
     start = int(time.time()) - length if sending.at is None else sending.at
     course = Course(sending.channel, mix, Random(sending.seed), start, start + length)  # noqa: S311  # no secret
     skipped: Counter[str] = Counter()
-    happening: list[tuple[Step, Delivery, Person]] = []
+    happening: list[tuple[Step, Delivery]] = []
     for person in _audience(workspace, sending, skipped):
         steps = course.draw()
-        delivery = _delivery(workspace, person, sending, msgspec.to_builtins(origin), steps[0].at)
-        happening += [(step, delivery, person) for step in steps]
+        recipient, channel = recipient_of(person, sending.channel), sending.channel
+        delivery = new_delivery(
+            workspace,
+            person,
+            channel,
+            recipient,
+            sending.subject,
+            msgspec.to_builtins(origin),
+            steps[0].at,
+        )
+        happening += [(step, delivery) for step in steps]
     happening.sort(key=lambda each: each[0].at)
-    for step, delivery, person in happening:
-        _happen(workspace, step, delivery, person)
+    for step, delivery in happening:
+        happen(workspace, step, delivery)
     return {
-        "deliveries": len({delivery.delivery_id for _, delivery, _ in happening}),
+        "deliveries": len({delivery.delivery_id for _, delivery in happening}),
         "events": len(happening),
-        "metrics": dict(Counter(step.metric for step, _, _ in happening)),
+        "metrics": dict(Counter(step.metric for step, _ in happening)),
         "skipped": dict(skipped),
     }
 
@@ -138,92 +144,10 @@ def _audience(workspace: Workspace, sending: Sending, skipped: Counter[str]) -> 
             skipped["suppressed"] += 1
         elif sending.transactional is None and is_unsubscribed(person.attributes.get(UNSUBSCRIBED)):
             skipped["unsubscribed"] += 1
-        elif not _recipient(person, sending.channel):
+        elif not recipient_of(person, sending.channel):
             skipped["no_address"] += 1
         else:
             left = None if left is None else left - 1
             yield person
     for reason in [reason for reason, number in skipped.items() if not number]:
         del skipped[reason]
-
-
-def _recipient(person: Person, channel: str) -> str:
-    """Where a person is reached; empty when they are not."""
-    match channel:
-        case "email" | "sms" | "whatsapp":
-            return as_text(person.attributes.get("email" if channel == "email" else "phone") or "")
-        case "push":
-            return next(iter(person.devices), "")
-        case "slack":
-            return "#sandbox"
-        case "webhook":
-            return "https://example.com/hook"
-        case _:
-            return person.key
-
-
-def _delivery(
-    workspace: Workspace, person: Person, sending: Sending, origin: dict[str, Any], at: int
-) -> Delivery:
-    if sending.campaign is not None or sending.broadcast is not None:
-        origin = origin | {"journey_id": str(ULID.from_timestamp(float(at)))}
-    delivery = Delivery(
-        base64.urlsafe_b64encode(os.urandom(16)).decode(),
-        sending.channel,
-        person.cio_id,
-        _recipient(person, sending.channel),
-        sending.subject,
-        origin,
-        at,
-        workspace.next_change(),
-    )
-    workspace.add_delivery(delivery)
-    return delivery
-
-
-def _happen(workspace: Workspace, step: Step, delivery: Delivery, person: Person) -> None:
-    """Record a step, report it and let it have its effect on the person."""
-    event_id, details = new_event_id(step.at), step.details
-    workspace.touch_delivery(delivery)
-    if all(each.metric != step.metric for each in delivery.happened):
-        workspace.deliveries_by_metric[step.metric] += 1
-    flags = {name: details[name] for name in ("machine", "proxied", "prefetched") if name in details}
-    delivery.happened.append(
-        Happened(
-            event_id,
-            step.metric,
-            step.at,
-            delivery.change,
-            details.get("failure_message", ""),
-            details.get("href", ""),
-            details.get("link_id"),
-            **flags,
-        )
-    )
-    recipients = [
-        {"device_id": token, "device_platform": device["platform"]}
-        for token, device in person.devices.items()
-    ]
-    data = message_data(
-        delivery.channel,
-        step.metric,
-        {
-            "customer_id": person.id or "",
-            "identifiers": identifiers_of(workspace, person),
-            "delivery_id": delivery.delivery_id,
-            **delivery.origin,
-        },
-        {
-            "recipient": delivery.recipient,
-            "recipients": recipients,
-            "subject": delivery.subject,
-            **details,
-        },
-    )
-    body = event(event_id, delivery.channel, step.metric, step.at, data)
-    workspace.outbox.add(person.id or person.cio_id, event_id, body)
-    kind = activity_type(delivery.channel, step.metric)
-    if kind is not None:
-        workspace.record(kind, person, step.at, {"delivery_id": delivery.delivery_id})
-    if step.metric in ("unsubscribed", "spammed"):
-        set_unsubscribed(workspace, person, True, step.at)

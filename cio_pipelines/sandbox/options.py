@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any, Literal
 import msgspec
 
 from cio_pipelines.customerio.limits import BATCH_BODY_BYTES, OPERATION_BYTES
+from cio_pipelines.sandbox.courses import Courses, Outcomes
+from cio_pipelines.sandbox.shapes import Channel
 from cio_pipelines.sandbox.webhook_settings import WebhookSettings
 
 _WEBHOOK = "webhook_"
@@ -34,9 +37,19 @@ class SandboxOptions:
     `apply_delay` (seconds) is the time from acceptance to effect; `identifier_conflict` says whether an
     update that would take another person's id or e-mail still applies its other attributes;
     `email_change_by_id` lets a person addressed by id get another e-mail; `app_requests_per_second` makes
-    the App API answer 429 beyond that rate (its documented limit is 10); `wrap_customers` puts each
+    the App API answer 429 beyond that rate (its documented limit is 10), `transactional_per_second` does so
+    for `/v1/send/…` (100) and `broadcast_seconds`, the time between two triggers of broadcasts (10), for
+    those, of which then no more than 5 of a broadcast may wait; `wrap_customers` puts each
     profile of `POST /v1/customers/attributes` under a member `customer`, as the specification of 2022 has it
     and a connector in use does not.
+
+    `transactional_messages` and `broadcasts` name, with commas between them, the only ones that exist (ids,
+    or trigger names); without them any does. `unknown_person` says what becomes of a message whose
+    identifiers nobody has: it is sent and belongs to nobody, a person is made, or it is refused.
+    `missing_recipients` says whether a broadcast to people of whom some do not exist is refused with 422, or
+    accepted, and fails later. With `message_outcomes` `delivered`, what is sent arrives and nothing else
+    happens to it; `realistic` draws by `outcomes.Mix`. It happens within `message_seconds`. Triggered
+    broadcasts go by `broadcast_channel`, and wait for `broadcast_delay` seconds until they are processed.
 
     What happens here is reported to `webhook_url`; without one, events are kept and nothing is sent. They are
     signed with `webhook_signing_key`. With one of `webhook_streams`, as at Customer.io, a failing event holds
@@ -69,7 +82,17 @@ class SandboxOptions:
     max_item_bytes: int = OPERATION_BYTES // 1000 * 1024
     max_body_bytes: int = BATCH_BODY_BYTES // 1000 * 1024
     app_requests_per_second: float | None = None
+    transactional_per_second: float | None = None
+    broadcast_seconds: float | None = None
     wrap_customers: bool = False
+    transactional_messages: str | None = None
+    broadcasts: str | None = None
+    unknown_person: Literal["unattached", "create", "refuse"] = "unattached"
+    missing_recipients: Literal["refuse", "fail"] = "refuse"
+    message_outcomes: Outcomes = "delivered"
+    message_seconds: float = 0.0
+    broadcast_channel: Channel = "email"
+    broadcast_delay: float = 0.0
     log_limit: int = 1_000_000
     """Most operations, and most activities, that are remembered; the oldest are forgotten first."""
     faults: tuple[Mapping[str, Any], ...] = ()
@@ -103,9 +126,30 @@ class SandboxOptions:
             raise SandboxError("apply_delay must not be negative")
         if self.log_limit < 1 or self.max_item_bytes < 1 or self.max_body_bytes < 1:
             raise SandboxError("log_limit, max_item_bytes and max_body_bytes must be at least 1")
-        if self.app_requests_per_second is not None and self.app_requests_per_second <= 0:
-            raise SandboxError("app_requests_per_second must be above 0")
+        for name in ("app_requests_per_second", "transactional_per_second", "broadcast_seconds"):
+            if getattr(self, name) is not None and getattr(self, name) <= 0:
+                raise SandboxError(f"{name} must be above 0")
+        self._check_choices()
         self.webhook()
+        self.courses()
+
+    def _check_choices(self) -> None:
+        hints = typing.get_type_hints(SandboxOptions)
+        for name in ("unknown_person", "missing_recipients", "message_outcomes", "broadcast_channel"):
+            choices = typing.get_args(hints[name])
+            if getattr(self, name) not in choices:
+                raise SandboxError(
+                    f"{name} {getattr(self, name)!r} is none of {', '.join(map(str, choices))}"
+                )
+
+    def courses(self) -> Courses:
+        """How messages fare, to begin with. Raises SandboxError, as making the options does."""
+        try:
+            return Courses(self.message_outcomes, self.message_seconds, self.broadcast_delay)
+        except msgspec.ValidationError as error:
+            raise SandboxError(
+                f"message_seconds or broadcast_delay is not a time that can be: {error}"
+            ) from None
 
     def webhook(self) -> WebhookSettings:
         """The settings of the webhook by themselves. Raises SandboxError, as making the options does."""

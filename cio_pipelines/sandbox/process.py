@@ -17,6 +17,7 @@ from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Literal, Self, cast
+from urllib.parse import urlencode
 
 import httpx
 
@@ -119,8 +120,8 @@ class SandboxServer:
     def operations(self) -> list[dict[str, Any]]:
         """Every operation received, in the order they took effect.
 
-        Each has sequence, action, type, id, outcome (accepted, rejected, ignored), at (unix seconds), and for
-        what was not done reason, field and message.
+        Each has sequence, action, type, id, outcome (accepted, rejected, ignored), at (unix seconds), for
+        what was not done reason, field and message, and for an event name and event_id.
         """
         return list(self._lines("operations"))
 
@@ -130,6 +131,47 @@ class SandboxServer:
         Returns deliveries, events, metrics (metric → number) and skipped (why → people).
         """
         return self._call("POST", "send", json={"channel": channel, **settings}).json()
+
+    def deliveries(self) -> list[dict[str, Any]]:
+        """Every message, oldest first.
+
+        Each has delivery_id, channel, person (their id, or what identifies them), recipient, subject, origin,
+        created_at and send_at (unix seconds), state (scheduled, or the last metric), metrics, message_data
+        (for a broadcast, the trigger's and the person's) and content (what else the call sent).
+        """
+        return list(self._lines("deliveries"))
+
+    def delivery_counts(self, by: str = "recipient") -> dict[str, int]:
+        """How many messages there are by recipient, person, channel, subject, state or data.NAME."""
+        return self._call("GET", "deliveries/counts", params={"by": by}).json()
+
+    def set_courses(self, **settings: Any) -> None:
+        """Change what becomes of messages that the App API is asked for. See `courses.CourseSettings`."""
+        self._call("PUT", "courses", json=settings)
+
+    def send_scheduled(self) -> int:
+        """Send now what was scheduled for later; returns how many messages that were."""
+        return self._call("POST", "scheduled/send").json()["sent"]
+
+    def triggers(self) -> list[dict[str, Any]]:
+        """Every trigger of a broadcast, as the App API shows it, with audience, state, data and errors."""
+        return list(self._lines("triggers"))
+
+    def arrivals(self, person: str | None = None) -> dict[str, list[dict[str, Any]]]:
+        """What arrived for each person (or one), in the order it took effect.
+
+        Each has sequence, action, name and event_id (empty unless it is an event), outcome.
+        """
+        names = ("sequence", "action", "name", "event_id", "outcome")
+        query = "" if person is None else f"?{urlencode({'id': person})}"
+        return {
+            record["id"]: [dict(zip(names, each, strict=True)) for each in record["operations"]]
+            for record in self._lines(f"operations/arrivals{query}")
+        }
+
+    def event_arrivals(self, least: int = 1) -> dict[str, int]:
+        """How often each event id arrived, accepted or not; only those that did at least so often."""
+        return self._call("GET", "operations/event_ids", params={"least": least}).json()
 
     def unsubscribe(self, person_id: str) -> bool:
         """Do what a person's click does; False when they were unsubscribed."""

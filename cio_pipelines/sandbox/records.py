@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from cio_pipelines.sandbox.outbox import Reported
+from cio_pipelines.sandbox.outcomes import Step
 from cio_pipelines.sandbox.wire import encode
 
 EVENTS = ("event", "page", "screen")
@@ -81,7 +82,14 @@ class Happened(msgspec.Struct, gc=False, frozen=True, omit_defaults=True):
 
 
 class Delivery(msgspec.Struct):
-    """A message to one person (a cio_id). `origin` holds the ids of the campaign, newsletter, … it is of."""
+    """A message to one person (a cio_id). `origin` holds the ids of the campaign, newsletter, … it is of.
+
+    What is sent by itself or by a trigger has more: `data` is its message_data, or what the trigger has for
+    this person; `content` everything else that the call sent, attachments as their sizes in bytes; `devices`
+    where a push goes. `kind` is the channel in the call's words, where it is another than `channel`.
+    `person` is empty when the message belongs to nobody. Until `send_at` (unix seconds) it is `held`;
+    `ahead` has what is still to happen.
+    """
 
     delivery_id: str
     channel: str
@@ -92,6 +100,18 @@ class Delivery(msgspec.Struct):
     created_at: int
     change: int
     happened: list[Happened] = []
+    data: dict[str, Any] = {}
+    content: dict[str, Any] = {}
+    devices: list[dict[str, str]] = []
+    kind: str = ""
+    send_at: int = 0
+    held: bool = False
+    ahead: list[Step] = []
+
+    @property
+    def state(self) -> str:
+        """`scheduled` while it is held, else the last thing that happened to it."""
+        return "scheduled" if self.held else self.happened[-1].metric if self.happened else "accepted"
 
 
 class Gone(msgspec.Struct, gc=False, frozen=True):
@@ -106,7 +126,10 @@ class Gone(msgspec.Struct, gc=False, frozen=True):
 
 
 class Logged(msgspec.Struct, gc=False, frozen=True):
-    """One operation received. `outcome` is accepted, rejected or ignored; `at` is unix seconds."""
+    """One operation received. `outcome` is accepted, rejected or ignored; `at` is unix seconds.
+
+    An event has a `name`, and an `event_id` when one was sent.
+    """
 
     sequence: int
     action: str
@@ -117,6 +140,8 @@ class Logged(msgspec.Struct, gc=False, frozen=True):
     reason: str = ""
     field: str = ""
     message: str = ""
+    name: str = ""
+    event_id: str = ""
 
 
 class Changes:
@@ -133,6 +158,7 @@ class Changes:
         self.deliveries: set[str] = set()
         self.gone: set[str] = set()
         self.reported: dict[int, Reported] = {}
+        self.kept: dict[tuple[str, str], msgspec.Struct | None] = {}
         self.exported = False  # nothing but the counters changes in an export
 
     @property

@@ -45,9 +45,11 @@ class _Server(Server):
         if self._leash is not None:
             asyncio.get_running_loop().add_reader(self._leash, self._pulled, self._leash)
         self._sandbox.reporter.start()
+        self._sandbox.duties.perform()
         await super().startup(sockets)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._sandbox.duties.forget()
         await self._sandbox.reporter.stop()
         await super().shutdown(sockets)
 

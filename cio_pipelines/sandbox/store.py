@@ -19,12 +19,13 @@ import msgspec
 from cio_pipelines.sandbox.options import SandboxError
 from cio_pipelines.sandbox.outbox import Reported
 from cio_pipelines.sandbox.records import Activity, Changes, Delivery, Gone, Logged, ObjectRecord, Person
+from cio_pipelines.sandbox.shelf import KINDS
 from cio_pipelines.sandbox.wire import encode
 from cio_pipelines.sandbox.workspace import Workspace
 
-_VERSION = 2
-_READABLE = (0, 1, _VERSION)
-"""0 is a new file; 1 lacks tables, which are made."""
+_VERSION = 3
+_READABLE = (0, 1, 2, _VERSION)
+"""0 is a new file; 1 and 2 lack tables, which are made."""
 _TABLES = (
     "people",
     "blocked",
@@ -35,6 +36,7 @@ _TABLES = (
     "deliveries",
     "gone",
     "reported",
+    "kept",
 )
 _COUNTERS = ("last_number", "last_activity", "last_operation", "last_change", "exported_change", "exports")
 """Attributes of the workspace."""
@@ -53,6 +55,9 @@ create table if not exists gone (cio_id text primary key, document blob not null
 create table if not exists reported (
     number integer primary key, event_id text, person text, body blob, answers integer, given_up integer
 );
+create table if not exists kept (
+    kind text, name text, document blob not null, primary key (kind, name)
+) without rowid;
 create table if not exists counters (name text primary key, number integer not null) without rowid;
 """
 
@@ -107,6 +112,9 @@ class Store:
                 workspace.restore_delivery(delivery)
             for gone in self._rows("select document from gone", Gone):
                 workspace.gone[gone.cio_id] = gone
+            for kind, record_type in KINDS.items():
+                for record in self._rows("select document from kept where kind = ?", record_type, kind):
+                    workspace.shelf.restore(record)
             rows = self._connection.execute("select * from reported order by number")
             for *known, answers, given_up in rows:
                 workspace.outbox.restore(Reported(*known, answers=answers, given_up=bool(given_up)))
@@ -116,9 +124,9 @@ class Store:
         for name in _COUNTERS:
             setattr(workspace, name, numbers.get(name, 0))
 
-    def _rows(self, sql: str, kind: type) -> list[Any]:
+    def _rows(self, sql: str, kind: type, *bound: str) -> list[Any]:
         read = _reader(kind)
-        return [read(document) for (document,) in self._connection.execute(sql)]
+        return [read(document) for (document,) in self._connection.execute(sql, bound)]
 
     def write(self, workspace: Workspace) -> None:
         """Commit what has changed, in one transaction. After a SandboxError the next call tries again."""
@@ -174,6 +182,11 @@ class Store:
                 run("delete from gone where cio_id = ?", [(key,)])
             else:
                 run("replace into gone values (?, ?)", [(key, encode(gone))])
+        for key, record in changes.kept.items():
+            if record is None:
+                run("delete from kept where kind = ? and name = ?", [key])
+            else:
+                run("replace into kept values (?, ?, ?)", [(*key, encode(record))])
         self._write_reported(workspace, changes)
         run("replace into counters values (?, ?)", [(name, getattr(workspace, name)) for name in _COUNTERS])
 

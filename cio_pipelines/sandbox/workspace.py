@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from cio_pipelines.sandbox.agenda import Agenda
 from cio_pipelines.sandbox.options import SandboxOptions
 from cio_pipelines.sandbox.outbox import Outbox, Reported
 from cio_pipelines.sandbox.records import (
@@ -23,6 +24,7 @@ from cio_pipelines.sandbox.records import (
     object_key,
     unix_now,
 )
+from cio_pipelines.sandbox.shelf import Shelf
 
 _RECENT = 1_000
 """How many events and refused operations the page can list."""
@@ -37,6 +39,7 @@ class Workspace:
         self.options = options
         self.id_only = options.workspace_kind == "id"
         self.changes = Changes() if options.database is not None else None
+        self.courses = options.courses()
         self.outbox = Outbox(options.log_limit, self._note_reported)
         self.clear()
 
@@ -58,6 +61,8 @@ class Workspace:
         self.last_operation = 0
         self.deliveries: dict[str, Delivery] = {}
         self.deliveries_by_metric: Counter[str] = Counter()
+        self.agenda = Agenda()
+        self.shelf = Shelf(self._note_kept)
         self.gone: dict[str, Gone] = {}
         self.last_change = 0
         self.exported_change = 0
@@ -278,6 +283,10 @@ class Workspace:
             del kept[oldest]
         if noted is not None:
             noted.update(keys)
+
+    def _note_kept(self, key: tuple[str, str], record: msgspec.Struct | None) -> None:
+        if self.changes is not None:
+            self.changes.kept[key] = record
 
     def _note_reported(self, event: Reported) -> None:
         if self.changes is not None:
