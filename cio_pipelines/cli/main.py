@@ -10,11 +10,25 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from cio_pipelines.cli import bench, dead_letters, demo, dev, doctor, load, move, sandbox, serve, sync, tokens
+from cio_pipelines.cli import (
+    bench,
+    dead_letters,
+    demo,
+    dev,
+    doctor,
+    load,
+    move,
+    sandbox,
+    serve,
+    sync,
+    tokens,
+    worker,
+)
 from cio_pipelines.cli.console import complain
 from cio_pipelines.cli.receiver import ReceiverError
 from cio_pipelines.customerio import CustomerIOError
 from cio_pipelines.landing import LandingError
+from cio_pipelines.messaging.queue.errors import QueueError
 from cio_pipelines.sandbox.options import SandboxError
 from cio_pipelines.settings import SettingsError
 from cio_pipelines.sync.errors import SyncError
@@ -46,6 +60,7 @@ app.command()(move.move)
 app.command()(doctor.doctor)
 app.command()(sandbox.sandbox)
 app.command()(serve.serve)
+app.command()(worker.worker)
 app.add_typer(tokens.app, name="tokens")
 app.command()(demo.demo)
 app.command()(dev.dev)
@@ -76,6 +91,7 @@ def main() -> None:
         CustomerIOError,
         ReceiverError,
         SandboxError,
+        QueueError,
     ) as error:
         complain(str(error))
         sys.exit(1)

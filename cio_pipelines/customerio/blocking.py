@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import ExitStack
+from contextlib import AbstractAsyncContextManager, ExitStack
 from functools import partial, wraps
 from types import TracebackType
 from typing import Concatenate, Generic, ParamSpec, Self, TypeVar
@@ -11,10 +11,9 @@ from typing import Concatenate, Generic, ParamSpec, Self, TypeVar
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from cio_pipelines.customerio.app import AppClient
-from cio_pipelines.customerio.calls import ApiClient
 from cio_pipelines.customerio.track import TrackClient
 
-Client = TypeVar("Client", bound=ApiClient)
+Client = TypeVar("Client", bound=AbstractAsyncContextManager[object])
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 
