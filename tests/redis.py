@@ -91,6 +91,11 @@ class RedisServer:
         with redis.Redis.from_url(self.url) as client:
             client.flushall()
 
+    def set(self, key: str, value: str) -> None:
+        """Write a string."""
+        with redis.Redis.from_url(self.url) as client:
+            client.set(key, value)
+
     def keys(self) -> list[str]:
         """Of everything that it holds."""
         with redis.Redis.from_url(self.url, decode_responses=True) as client:

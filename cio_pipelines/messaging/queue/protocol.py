@@ -210,6 +210,10 @@ class Queue(Protocol):
         """
         ...
 
+    async def durability(self) -> str:
+        """What would be left of kept messages after a crash, in words."""
+        ...
+
     async def purge(self, wanted: LetterFilter) -> int:
         """Forget dead letters for good; returns how many."""
         ...

@@ -64,7 +64,7 @@ class RedisQueue:
     async def __aenter__(self) -> Self:
         client = RedisClient(self._url, self._prefix)
         try:
-            await _check_version(client)
+            await _check(client)
         except BaseException:
             await client.close()
             raise
@@ -195,6 +195,20 @@ class RedisQueue:
         """See Queue.purge."""
         return await redis_letters.change(self._client, redis_letters.PURGE, wanted)
 
+    async def durability(self) -> str:
+        """See Queue.durability."""
+        appends = await self._client.setting("appendonly", _PATIENCE)
+        syncs = await self._client.setting("appendfsync", _PATIENCE)
+        if not appends:
+            return "unknown: the server does not tell its settings"
+        if appends != "yes":
+            return "none: there is no append-only file, and a restart of the server loses messages"
+        if syncs == "always":
+            return "every message is on the disk when it is acknowledged (append-only file, synced)"
+        if syncs == "everysec":
+            return "a crash of the server's machine loses up to a second (appendfsync everysec)"
+        return f"a crash of the server's machine loses what it had not written yet (appendfsync {syncs})"
+
     @property
     def _client(self) -> RedisClient:
         if self._open is None:
@@ -202,7 +216,12 @@ class RedisQueue:
         return self._open
 
 
-async def _check_version(client: RedisClient) -> None:
+async def _check(client: RedisClient) -> None:
+    if (await client.setting("maxmemory-policy", _PATIENCE)).startswith("allkeys"):
+        raise QueueUnavailable(
+            f"Redis at {client.where} drops messages when its memory is full (maxmemory-policy).",
+            "Set maxmemory-policy noeviction, or use a server that is no cache.",
+        )
     version = await client.version(VERSION, _PATIENCE)
     if version != VERSION:
         raise QueueVersionError(

@@ -17,10 +17,12 @@ from redis.exceptions import (
     BusyLoadingError,
     ClusterDownError,
     MasterDownError,
+    NoPermissionError,
     NoScriptError,
     OutOfMemoryError,
     ReadOnlyError,
     RedisError,
+    ResponseError,
     TryAgainError,
 )
 from redis.exceptions import ConnectionError as NotConnected
@@ -103,6 +105,21 @@ class RedisClient:
         found: bytes | None = await self.command("GET", key, patience=patience)
         return found.decode() if found else ours
 
+    async def setting(self, name: str, patience: float) -> str:
+        """A setting of the server; '' when it does not tell, as hosted ones may. Raises QueueUnavailable."""
+
+        async def ask() -> str:
+            try:
+                get = cast(
+                    "Callable[[str], Awaitable[dict[str | bytes, str | bytes]]]", self._redis.config_get
+                )  # pyright: ignore[reportUnknownMemberType]
+                answer = await get(name)
+            except (ResponseError, NoPermissionError):
+                return ""
+            return {_text(key): _text(value) for key, value in answer.items()}.get(name, "")
+
+        return await self._patiently(ask, patience)
+
     async def _patiently(self, attempt: Callable[[], Awaitable[Any]], patience: float) -> Any:
         end = time.monotonic() + patience
         pause = _FIRST_PAUSE
@@ -144,3 +161,7 @@ class RedisClient:
 
     async def _execute(self, *words: str | bytes | float) -> Any:
         return cast("Any", await self._redis.execute_command(*words))  # pyright: ignore[reportUnknownMemberType]
+
+
+def _text(value: str | bytes) -> str:
+    return value.decode() if isinstance(value, bytes) else value

@@ -16,7 +16,8 @@ from cio_pipelines.messaging.queue.protocol import (
 )
 
 _HEADER: Final = struct.Struct(">BdI")
-"""Number of the queue, time of enqueuing (the client's clock), bytes of the line. Scripts know that it has 13."""
+"""Number of the queue, time of enqueuing (the client's clock), length of the line: the 13 bytes that the
+scripts know."""
 
 _NUMBERS: Final = {queue: number for number, queue in enumerate(QUEUES)}
 

@@ -115,6 +115,10 @@ class SqliteQueue:
         """See Queue.purge."""
         return await self._in_portions(lambda store: store.purge(wanted, _LETTERS_AT_ONCE))
 
+    async def durability(self) -> str:
+        """See Queue.durability."""
+        return "every message is on the disk when it is acknowledged (write-ahead log, synced)"
+
     async def _in_portions(self, portion: Callable[[SqliteStore], int]) -> int:
         count = 0
         while done := await self._do(portion):
