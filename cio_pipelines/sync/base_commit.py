@@ -110,7 +110,7 @@ class BaseCommit(ABC):
             attempts.label("attempts"),
             now.label("since"),
             plan.c.run_id,
-            *self.event_columns(),
+            plan.c.event_id,
         ]
         self.insert(
             open_people,
@@ -135,10 +135,6 @@ class BaseCommit(ABC):
             .select_from(joined)
             .where(left, is_dead),
         )
-
-    def event_columns(self) -> Sequence[Column]:
-        """What open rows and dead letters tell of an event; nothing of a person."""
-        return ()
 
     def insert(self, table: sa.Table, rows: sa.Select[Any]) -> None:
         """Add rows to a table, whose columns they have by their names."""

@@ -101,7 +101,7 @@ class Commit(BaseCommit):
         )
 
     def _clear_erased(self) -> None:
-        """Nothing of an erased person stays: no attributes in any plan."""
+        """Nothing of an erased person stays: no attributes in any plan, nor of events what they say."""
         people = (
             sa.select(sync_plan.c.person_id)
             .where(self.mine, sync_plan.c.operation == "delete", sync_plan.c.person_id.in_(self.acked(2)))
@@ -110,7 +110,7 @@ class Commit(BaseCommit):
         self.connection.execute(
             sync_plan.update()
             .where(
-                self.run.sync.owns(sync_plan),
+                sync_plan.c.workspace == self.run.sync.workspace,
                 sync_plan.c.attributes.is_not(None),
                 sync_plan.c.person_id.in_(sa.select(people.c.person_id)),
             )

@@ -16,7 +16,7 @@ from cio_pipelines.sync.state import sync_acks, sync_log, sync_plan, sync_runs
 from cio_pipelines.sync.windows import Window
 from cio_pipelines.warehouse import WarehouseConnection
 
-PEOPLE, ERASURE = "people", "erasure"
+PEOPLE, ERASURE, EVENTS = "people", "erasure", "events"
 DIRECT = "direct"
 """Kinds of runs; direct ones are of a few people of whom the application said something itself."""
 UNFINISHED = ("planned", "sending")
@@ -70,7 +70,7 @@ class Runs:
             state = f"is {found[0].status}" if found else "is not in the ledger"
             raise UnknownRun(
                 f"Run {run_id} {state}, not {' or '.join(statuses)}.",
-                "Run changed_users, profile_diff and identified_profiles together, in one run.",
+                "Let one run extract, plan and push: launch the assets of the sync together.",
             )
         return found[0]
 

@@ -32,4 +32,31 @@ class SyncSpec:
         return frozenset({self.person_id, self.updated_at, self.opted_out, self.deleted_at})
 
 
+@dataclass(frozen=True, slots=True)
+class EventSpec:
+    """A mart with one row an event, which never changes once it was sent.
+
+    `name` is part of the key of all state and of every event's ULID. The four columns must exist; every other
+    one is a property of the same name.
+    """
+
+    name: str
+    schema: str
+    table: str
+    event_id: str = "event_id"
+    person_id: str = "person_id"
+    event_name: str = "name"
+    occurred_at: str = "occurred_at"
+
+    @property
+    def relation(self) -> str:
+        """`schema.table`, for messages."""
+        return f"{self.schema}.{self.table}"
+
+    @property
+    def control_columns(self) -> tuple[str, ...]:
+        return self.event_id, self.person_id, self.event_name, self.occurred_at
+
+
 PEOPLE = SyncSpec(name="people", schema="analytics", table="customerio_people")
+EVENTS = EventSpec(name="events", schema="analytics", table="customerio_events")

@@ -38,9 +38,9 @@ def _run() -> list[sa.Column[Any]]:
     return [sa.Column("run_id", sa.String), sa.Column("run_date", sa.Date)]
 
 
-def _event() -> list[sa.Column[Any]]:
-    # NULL for operations of the people sync; occurred_at tells in which partitions an event lies
-    return [sa.Column("event_id", sa.String), sa.Column("occurred_at", UtcTimestamp)]
+def _event() -> sa.Column[str]:
+    # NULL but for events
+    return sa.Column("event_id", sa.String)
 
 
 state_version = version_table("state_version", metadata)
@@ -116,7 +116,7 @@ sync_plan = sa.Table(
     sa.Column("fault_field", sa.String),
     sa.Column("fault_reason", sa.String),
     sa.Column("planned_at", UtcTimestamp),
-    sa.Column("event_id", sa.String),
+    _event(),
     info=_BY_RUN,
     comment="What a run decided, one row an operation. A row with a fault is quarantined: never sent.",
 )
@@ -128,7 +128,7 @@ sync_acks = sa.Table(
     *_run(),
     sa.Column("person_id", sa.String),
     sa.Column("phase", sa.Integer),
-    sa.Column("event_id", sa.String),
+    _event(),
     info=_BY_RUN,
     comment="The ledger: one row an operation that Customer.io accepted, written as bodies are answered.",
 )
@@ -154,7 +154,7 @@ sync_log = sa.Table(
     sa.Column("attempts", sa.BigInteger),
     sa.Column("bytes_sent", sa.BigInteger),
     sa.Column("seconds", _DOUBLE),
-    sa.Column("event_id", sa.String),
+    _event(),
     info=_BY_RUN,
     comment="The ledger: one row a body that was answered, and one each person who was not accepted.",
 )
@@ -172,7 +172,7 @@ open_people = sa.Table(
     sa.Column("field", sa.String),
     sa.Column("since", UtcTimestamp),
     sa.Column("run_id", sa.String),
-    *_event(),
+    _event(),
     comment="People or events that the next run takes up whatever its window: refused, or not answered.",
 )
 
@@ -190,7 +190,7 @@ dead_letters = sa.Table(
     sa.Column("message", sa.String),
     sa.Column("since", UtcTimestamp),
     sa.Column("run_id", sa.String),
-    *_event(),
+    _event(),
     comment="Operations that are left alone until the row changes or somebody replays them.",
 )
 
@@ -234,8 +234,6 @@ def _remember_events(connection: WarehouseConnection) -> None:
     connection.execute(AddColumn(sync_runs.c.altered))
     for table in (sync_plan, sync_acks, sync_log, open_people, dead_letters):
         connection.execute(AddColumn(table.c.event_id))
-    for table in (open_people, dead_letters):
-        connection.execute(AddColumn(table.c.occurred_at))
 
 
 def _tell_direct(connection: WarehouseConnection) -> None:

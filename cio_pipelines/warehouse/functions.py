@@ -119,6 +119,19 @@ class unix_seconds(Dialected):
     }
 
 
+class unix_milliseconds(Dialected):
+    """Whole milliseconds since 1970 of a timestamp (one without a zone is UTC); before 1970 a negative number."""
+
+    type = sa.BigInteger()
+    templates: ClassVar[dict[str, str]] = {
+        "duckdb": "(epoch_us({0}) // 1000)",
+        "bigquery": "UNIX_MILLIS(CAST({0} AS TIMESTAMP))",
+        "postgresql": (
+            "CASE WHEN isfinite({0}) THEN CAST(floor(extract(epoch FROM {0}) * 1000) AS BIGINT) END"
+        ),
+    }
+
+
 class unix_seconds_of_date(Dialected):
     """Seconds since 1970 of a date's midnight in UTC. DuckDB has dates that its timestamps cannot hold."""
 

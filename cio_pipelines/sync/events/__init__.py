@@ -1,0 +1,1 @@
+"""The event sync: rows of a mart as events of people, each accepted once."""
