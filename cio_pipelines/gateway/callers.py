@@ -6,7 +6,6 @@ import hmac
 import logging
 import os
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -22,7 +21,7 @@ from cio_pipelines.gateway.access import (
 
 _log = logging.getLogger(__name__)
 
-_LOOK_SECONDS = 1.0
+LOOK_SECONDS = 1.0
 """How often it is seen whether the file has changed: a revoked token works for as long at most."""
 
 
@@ -53,9 +52,9 @@ class Callers:
 
     Args:
         path: the file. It must be valid now; when it stops being so, what it said last holds, which is logged
-            and told by `fault`.
+            and counted.
         identities: verifies what is no token of ours; None when nothing else is taken.
-        clock: seconds, never going back.
+        look_seconds: how often it is seen whether the file has changed.
 
     Raises AccessError.
     """
@@ -64,15 +63,15 @@ class Callers:
         self,
         path: Path,
         identities: Identities | None = None,
-        clock: Callable[[], float] = time.monotonic,
+        look_seconds: float = LOOK_SECONDS,
     ) -> None:
         self._path = path
         self._identities = identities
-        self._clock = clock
+        self._look_seconds = look_seconds
         self._version = _version_of(path)
         self._access = read_access(path)
-        self._look_again = clock() + _LOOK_SECONDS
-        self.fault: str | None = None
+        self._look_again = time.monotonic() + look_seconds
+        self._is_valid = True
 
     @property
     def takes_identities(self) -> bool:
@@ -88,7 +87,7 @@ class Callers:
     def is_file_valid(self) -> bool:
         """Whether the file is as it was read last."""
         self._reload()
-        return self.fault is None
+        return self._is_valid
 
     async def caller(self, credential: str) -> Caller | None:
         """Whose bearer token this is; None when nobody's."""
@@ -111,10 +110,10 @@ class Callers:
         return None
 
     def _reload(self) -> None:
-        now = self._clock()
+        now = time.monotonic()
         if now < self._look_again:
             return
-        self._look_again = now + _LOOK_SECONDS
+        self._look_again = now + self._look_seconds
         version = _version_of(self._path)
         if version == self._version:
             return
@@ -122,10 +121,11 @@ class Callers:
         try:
             self._access = read_access(self._path)
         except AccessError as error:
-            self.fault = f"{error} What it said before holds. Correct it, or make it anew with cio tokens."
-            _log.error("the file of tokens is not read", extra={"fields": {"reason": self.fault}})
+            self._is_valid = False
+            reason = f"{error} What it said before holds. Correct it, or make it anew with cio tokens."
+            _log.error("the file of tokens is not read", extra={"fields": {"reason": reason}})
             return
-        self.fault = None
+        self._is_valid = True
         fields = {"tokens": len(self._access.tokens), "identities": len(self._access.google)}
         _log.info("the file of tokens was read again", extra={"fields": fields})
 

@@ -83,8 +83,10 @@ class Gateway:
     @asynccontextmanager
     async def lifespan(self) -> AsyncGenerator[None]:
         """While the service runs. A queue that cannot be opened is tried again until it can."""
-        opening = asyncio.create_task(self._open())
-        await asyncio.wait([opening], timeout=_FIRST_SECONDS)
+        first: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        opening = asyncio.create_task(self._open(first))
+        # mostly it is open before the first request comes
+        await asyncio.wait([opening, first], timeout=_FIRST_SECONDS, return_when=asyncio.FIRST_COMPLETED)
         try:
             yield
         finally:
@@ -102,7 +104,7 @@ class Gateway:
                 self._fault = await _fault_of(self._service)
         return self._fault
 
-    async def _open(self) -> None:
+    async def _open(self, tried: asyncio.Future[None]) -> None:
         told = ""
         while self._service is None:
             service = self._open_service()
@@ -114,6 +116,8 @@ class Gateway:
                     told = self._fault
                     fields = {"reason": told}
                     _log.error("the queue cannot be opened, and is tried again", extra={"fields": fields})
+                if not tried.done():
+                    tried.set_result(None)
                 await asyncio.sleep(_AGAIN_SECONDS)
             else:
                 self._fault = None

@@ -182,7 +182,7 @@ def faults_of(errors: Iterable[Mapping[str, Any]]) -> list[Fault]:
         Fault(
             field=".".join(_part(part) for part in _place(error["loc"])),
             reason=_REASONS.get(error["type"], "invalid"),
-            message=error["msg"],
+            message=_message(error),
         )
         for error in errors
     ]
@@ -199,10 +199,16 @@ _REASONS = {
 }
 
 
+def _message(error: Mapping[str, Any]) -> str:
+    if error["type"] == "union_tag_invalid":  # the one message of pydantic's that quotes what was given
+        return f"Input should be one of {error['ctx']['expected_tags']}"
+    return error["msg"]
+
+
 def _place(loc: Sequence[object]) -> Sequence[object]:
     """Without where in the request it is, and without the kind that stands behind a member of several."""
-    within = loc[1:]
-    return [*within[:1], *within[2:]] if within[:1] in (("message",), ("audience",)) else within
+    within = [part for part in loc[1:] if not str(part).startswith("constrained-")]
+    return [*within[:1], *within[2:]] if within[:1] in (["message"], ["audience"]) else within
 
 
 def _part(part: object) -> str:

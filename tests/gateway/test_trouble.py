@@ -1,0 +1,88 @@
+"""A queue that is full, away or not there yet: what clients and operators are told, and that it passes."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from .conftest import PERSON, Served, eventually, serving
+
+
+def test_a_full_queue_is_to_be_tried_again_and_is_no_reason_to_be_unready(tmp_path: Path) -> None:
+    with serving(tmp_path, max_messages=2) as gateway:
+        for _ in range(2):
+            assert gateway.post("/v1/identify", PERSON).status_code == 202
+        answer = gateway.post("/v1/identify", PERSON, key="k")
+        assert (answer.status_code, answer.json()["error"]) == (503, "queue_full")
+        assert int(answer.headers["retry-after"]) > 0
+        assert gateway.client.get("/readyz").status_code == 200
+
+
+def test_the_service_starts_without_its_queue_and_finds_it_later(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    place = tmp_path / "away"
+    place.write_text("a file where the folder will be")
+    with serving(tmp_path, queue_url=f"sqlite:///{place / 'queue.sqlite'}") as gateway:
+        answer = gateway.post("/v1/identify", PERSON)
+        assert (answer.status_code, answer.json()["error"]) == (503, "queue_unavailable")
+        assert int(answer.headers["retry-after"]) > 0
+        ready = gateway.client.get("/readyz")
+        assert (ready.status_code, ready.json()["status"]) == (503, "not_ready")
+        assert "queue" in ready.json()["reason"]
+        # who calls is asked first all the same
+        assert gateway.client.post("/v1/identify", json=PERSON).status_code == 401
+        place.unlink()
+        place.mkdir()
+        eventually(lambda: gateway.post("/v1/identify", PERSON).status_code == 202)
+        eventually(lambda: gateway.client.get("/readyz").status_code == 200)
+    messages = [record.message for record in caplog.records]
+    assert messages.count("the queue cannot be opened, and is tried again") == 1
+
+
+def counted(gateway: Served) -> dict[tuple[str, str, str], float]:
+    """Requests by route, scope and status."""
+    text = gateway.client.get("/metrics").text
+    [family] = [one for one in text_string_to_metric_families(text) if one.name == "cio_gateway_requests"]
+    return {
+        (sample.labels["route"], sample.labels["scope"], sample.labels["status"]): sample.value
+        for sample in family.samples
+        if sample.name.endswith("_total")
+    }
+
+
+def test_requests_are_counted_by_route_scope_and_status_and_by_nothing_personal(tmp_path: Path) -> None:
+    with serving(tmp_path) as gateway:
+        gateway.post("/v1/identify", PERSON, key="ada@example.com")
+        gateway.post("/v1/identify", PERSON, key="ada@example.com")
+        gateway.post("/v1/identify", {})
+        gateway.client.post("/v1/track", json={})
+        for number in range(20):
+            gateway.call("DELETE", f"/v1/people/ada{number}")
+            gateway.call("GET", f"/v1/messages/ada{number}")
+            gateway.call("GET", f"/v1/ada{number}")
+        assert counted(gateway) == {
+            ("/v1/identify", "identify", "202"): 2,
+            ("/v1/identify", "identify", "422"): 1,
+            ("/v1/track", "track", "401"): 1,
+            ("/v1/people/{person_id}", "delete", "202"): 20,
+            ("/v1/messages/{message_id}", "status", "404"): 20,
+            ("other", "none", "404"): 20,
+        }
+        assert gateway.service.counted("cio_gateway_duplicates_total") == 1
+        text = gateway.client.get("/metrics").text
+        assert not any(word in text for word in ("ada", "user-1", gateway.token))
+
+
+def test_what_was_accepted_is_there_after_a_restart(tmp_path: Path) -> None:
+    with serving(tmp_path) as gateway:
+        kept = [gateway.post("/v1/suppress", {"person_id": f"u{n}"}).json()["message_id"] for n in range(20)]
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    for file in tmp_path.glob("queue.sqlite*"):
+        shutil.copy(file, copy)
+    with serving(copy) as gateway:
+        assert [taken.message_id for taken in gateway.take("identify")] == kept
