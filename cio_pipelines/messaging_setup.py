@@ -9,6 +9,7 @@ from pathlib import Path
 from cio_pipelines.customerio import AppClient, RetryPolicy
 from cio_pipelines.messaging.fates import WorkerSettings
 from cio_pipelines.messaging.queue import open_queue
+from cio_pipelines.messaging.queue.errors import QueueError
 from cio_pipelines.messaging.queue.protocol import Queue, QueueName
 from cio_pipelines.messaging.queued import QueuedMessagingService
 from cio_pipelines.messaging.worker import Worker
@@ -21,14 +22,17 @@ _SANDBOX_APP_KEY = "sandbox-app-key"
 
 
 def message_queue(settings: Settings) -> Queue:
-    """The queue that QUEUE_URL names, not entered yet. Raises QueueError."""
+    """The queue that QUEUE_URL names, not entered yet. Raises SettingsError."""
     if settings.queue_url == f"sqlite:///{LOCAL / 'queue.sqlite'}":
         Path(LOCAL).mkdir(parents=True, exist_ok=True)
-    return open_queue(settings.queue_url, max_messages=settings.cio_queue_max_messages)
+    try:
+        return open_queue(settings.queue_url, max_messages=settings.cio_queue_max_messages)
+    except QueueError as error:
+        raise SettingsError(f"QUEUE_URL is not valid: {error}") from None
 
 
 def queued_messages(settings: Settings) -> QueuedMessagingService:
-    """The service over that queue, not entered yet. Raises QueueError."""
+    """The service over that queue, not entered yet. Raises SettingsError."""
     return QueuedMessagingService(message_queue(settings), wait_seconds=settings.cio_queue_wait_seconds)
 
 
@@ -37,8 +41,8 @@ def app_client(settings: Settings, retry: RetryPolicy | None = None) -> AppClien
     key, url = settings.customerio_app_api_key, settings.customerio_app_url
     if key is None and not settings.is_sandboxed:
         raise SettingsError(
-            "CUSTOMERIO_APP_API_KEY is not set. Set it to an App API key of the workspace; it sends "
-            "transactional messages and broadcasts."
+            "CUSTOMERIO_APP_API_KEY is not set. Set it to an App API key of the workspace, which sends "
+            "transactional messages and broadcasts; without one, serve `--queue identify --queue track`."
         )
     if url is None and settings.is_sandboxed:
         url = settings.track_url or f"http://127.0.0.1:{SANDBOX_PORT}"
