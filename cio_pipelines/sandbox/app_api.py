@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import msgspec
 
-from cio_pipelines.sandbox.app import broadcasts, sending
+from cio_pipelines.sandbox.app import archive, broadcasts, esp, exports, people, segments, sending
 from cio_pipelines.sandbox.app.checks import Refusal
 from cio_pipelines.sandbox.consent import UNSUBSCRIBED, is_unsubscribed
 from cio_pipelines.sandbox.http import Answer, Request, errors_app, json_answer, not_found
@@ -27,7 +27,14 @@ def route(workspace: Workspace, options: SandboxOptions, request: Request) -> An
     try:
         if request.segments[1] == "send" and request.method == "POST":
             return sending.route(workspace, options, request, "/".join(request.segments[2:]))
-        return broadcasts.route(workspace, options, request) or _read(workspace, options, request)
+        return (
+            broadcasts.route(workspace, options, request)
+            or segments.route(workspace, request)
+            or archive.route(workspace, request)
+            or exports.route(workspace, options, request)
+            or esp.route(workspace, request)
+            or _read(workspace, options, request)
+        )
     except Refusal as refusal:
         return refusal.answer
 
@@ -36,6 +43,8 @@ def _read(workspace: Workspace, options: SandboxOptions, request: Request) -> An
     match request.method, request.segments[1:]:
         case "GET", ["customers"] if "email" in request.query:
             return _by_email(workspace, request.query["email"])
+        case "POST", ["customers"]:
+            return people.search(workspace, request)
         case "POST", ["customers", "attributes"]:
             return _many(workspace, request.body, wrapped=options.wrap_customers)
         case "GET", ["customers", identifier, "attributes"]:
@@ -43,6 +52,20 @@ def _read(workspace: Workspace, options: SandboxOptions, request: Request) -> An
         case "GET", ["customers", identifier, "activities"]:
             return _of_person(
                 workspace, request, identifier, lambda p: _activities(request, workspace.newest(p), workspace)
+            )
+        case "GET", ["customers", identifier, "segments"]:
+            return _of_person(workspace, request, identifier, lambda p: people.segments(workspace, p))
+        case "GET", ["customers", identifier, "messages"]:
+            return _of_person(
+                workspace, request, identifier, lambda p: archive.of_person(workspace, request, p)
+            )
+        case "GET", ["customers", identifier, "relationships"]:
+            return _of_person(
+                workspace, request, identifier, lambda p: people.relationships(workspace, request, p)
+            )
+        case "GET", ["customers", identifier, "subscription_preferences"]:
+            return _of_person(
+                workspace, request, identifier, lambda p: people.subscription_preferences(workspace, p)
             )
         case "GET", ["activities"]:
             return _activities(request, workspace.newest(), workspace)
@@ -102,8 +125,8 @@ def _many(workspace: Workspace, body: bytes, *, wrapped: bool) -> Answer:
     ids = cast("dict[str, object]", sent).get("ids") if isinstance(sent, dict) else None
     if not isinstance(ids, list) or not 1 <= len(cast("list[object]", ids)) <= _IDS_AT_ONCE:
         return errors_app(f"ids must be an array of 1 to {_IDS_AT_ONCE} ids", 400)
-    people = (workspace.find("id", as_text(value)) for value in cast("list[object]", ids))
-    profiles = [profile(person) for person in people if person is not None]
+    found = (workspace.find("id", as_text(value)) for value in cast("list[object]", ids))
+    profiles = [profile(person) for person in found if person is not None]
     return json_answer({"customers": [{"customer": p} for p in profiles] if wrapped else profiles})
 
 

@@ -12,6 +12,7 @@ from cio_pipelines.sandbox.merging import adopt_anonymous, merge_people
 from cio_pipelines.sandbox.profile import conflict, owner_of_another, read_update, set_attributes
 from cio_pipelines.sandbox.records import Person, unix_now
 from cio_pipelines.sandbox.relate import apply_object, relate, unrelate
+from cio_pipelines.sandbox.track_reports import note
 from cio_pipelines.sandbox.wire import Operation
 from cio_pipelines.sandbox.workspace import Workspace
 
@@ -34,6 +35,8 @@ def apply(workspace: Workspace, op: Operation) -> Effect:
         return Effect(*apply_object(workspace, op))
     if op.type == "delivery":
         timestamp = op.timestamp or unix_now()
+        if note(workspace, str((op.identifiers or {}).get("id")), op.name or "", timestamp):
+            return DONE
         workspace.record(f"{op.name}_push", None, timestamp, {"delivery_id": op.subject}, op.name or "")
         return DONE
     if op.action == "merge":

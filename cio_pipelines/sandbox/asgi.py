@@ -8,8 +8,9 @@ import hmac
 import zlib
 from typing import Any
 
-from cio_pipelines.sandbox import app_api, browse, control, track, track_v1
+from cio_pipelines.sandbox import app_api, browse, control, track, track_reports, track_v1
 from cio_pipelines.sandbox.answering import Receive, Scope, Send, drop, instead, send_answer, write_half
+from cio_pipelines.sandbox.app import segments
 from cio_pipelines.sandbox.app.throttles import Throttles
 from cio_pipelines.sandbox.duties import Duties
 from cio_pipelines.sandbox.faults import FaultPlan
@@ -31,6 +32,7 @@ from cio_pipelines.sandbox.workspace import Workspace
 
 _APP_BODY_BYTES = 8_000_000
 """Largest body of an App API call that is read: more than any may have, so that each tells its own limit."""
+_BATCHES = ("/api/v2/batch", "/api/v2/entity")
 _FAMILIES = ("/api/v1", "/v1/send", "/v1/campaigns", "/v1")
 _DROPPED = ("reset", "reset_after", "truncate")
 
@@ -145,6 +147,8 @@ class Sandbox:
             if not _same(request.headers.get("authorization", ""), self._bearer):
                 return unauthorized(track=False)
             return self._throttles.refuse(request) or self._app(request)
+        if path not in _BATCHES and (told := track_reports.route(self.workspace, request)) is not None:
+            return self._settled(told)
         if not path.startswith("/api/"):
             return not_found()
         if not _same(request.headers.get("authorization", ""), self._basic):
@@ -152,7 +156,10 @@ class Sandbox:
         refusal = self._read_body(request)
         if refusal is not None:
             return refusal
-        answer = self._track(method, path, request)
+        return self._settled(self._track(method, path, request))
+
+    def _settled(self, answer: Answer) -> Answer:
+        """An answer, once what it says is written down."""
         try:
             self.settle()
         except SandboxError as error:
@@ -177,6 +184,10 @@ class Sandbox:
                 return track.entity(self.intake, request)
             case "GET", "/api/v1/accounts/region":
                 return track.region(self.options)
+            case "POST", _ if path.startswith("/api/v1/segments/") and len(request.segments) == 5:
+                number, action = request.segments[3:]
+                known = action in ("add_customers", "remove_customers")
+                return segments.fill(self.workspace, request, number, action) if known else not_found()
             case _ if path.startswith("/api/v1/"):
                 return track_v1.route(self.intake, request, id_only=self.workspace.id_only)
             case _:
@@ -229,7 +240,7 @@ class Sandbox:
 
 def _family(path: str) -> str:
     """What requests are counted under: the path of a version 2 call, else which API it belongs to."""
-    if path in ("/api/v2/batch", "/api/v2/entity"):
+    if path in _BATCHES:
         return path
     return next((prefix for prefix in _FAMILIES if path.startswith(f"{prefix}/")), "other")
 

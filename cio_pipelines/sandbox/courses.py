@@ -19,12 +19,13 @@ class CourseSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     """`mix` is as `outcomes.Mix`; with none at all, everything is delivered and nothing else happens.
 
     Everything happens within `seconds`; with 0, at once. A triggered broadcast waits for
-    `broadcast_delay` seconds until it is processed.
+    `broadcast_delay` seconds until it is processed, an export for `export_seconds` until it is done.
     """
 
     mix: dict[str, float] | None = None
     seconds: Annotated[float, msgspec.Meta(ge=0, le=24 * 3600 * 30)] = 0.0
     broadcast_delay: Annotated[float, msgspec.Meta(ge=0, le=24 * 3600)] = 0.0
+    export_seconds: Annotated[float, msgspec.Meta(ge=0, le=24 * 3600)] = 0.0
     seed: int = 0
 
     def __post_init__(self) -> None:

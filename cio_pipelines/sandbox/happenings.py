@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import msgspec
 
+from cio_pipelines.sandbox.app.exports import download
 from cio_pipelines.sandbox.app.sending import release_all
 from cio_pipelines.sandbox.consent import set_unsubscribed
 from cio_pipelines.sandbox.generate import Generate, generate
@@ -62,6 +63,8 @@ def _answer(sandbox: Sandbox, request: Request) -> Answer:
         case "PUT", ["webhooks"]:
             sandbox.reporter.configure(sandbox.reporter.settings.changed(_read(request, dict[str, Any])))
             return json_answer(sandbox.reporter.report())
+        case "GET", ["exports", number]:
+            return download(sandbox.workspace, sandbox.options, request, number)
         case "GET", ["courses"]:
             return json_answer(sandbox.workspace.courses.settings)
         case "PUT", ["courses"]:

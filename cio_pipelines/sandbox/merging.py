@@ -12,9 +12,9 @@ EVENT_SECONDS = 30 * 86_400
 
 
 def merge_people(workspace: Workspace, primary: Person, secondary: Person) -> None:
-    """Give `primary` what it lacks and `secondary` has, messages and recent events; `secondary` is gone then.
+    """Give `primary` what it lacks and `secondary` has, messages, segments and recent events.
 
-    Devices are not among what Customer.io documents as carried over.
+    `secondary` is gone then. Devices are not among what Customer.io documents as carried over.
     """
     now = unix_now()
     events = [
@@ -42,6 +42,10 @@ def merge_people(workspace: Workspace, primary: Person, secondary: Person) -> No
             primary.set_at[attribute] = set_at.get(attribute, now)
     for anonymous_id in anonymous_ids:
         workspace.join_anonymous(primary, anonymous_id)
+    for segment in workspace.shelf.segments.values():
+        if segment.members.pop(secondary.cio_id, 0) is None:
+            segment.members[primary.cio_id] = None
+            workspace.shelf.save(segment)
     for delivery in workspace.deliveries.values():
         if delivery.person == secondary.cio_id:
             delivery.person = primary.cio_id

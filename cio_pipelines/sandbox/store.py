@@ -38,7 +38,15 @@ _TABLES = (
     "reported",
     "kept",
 )
-_COUNTERS = ("last_number", "last_activity", "last_operation", "last_change", "exported_change", "exports")
+_COUNTERS = (
+    "last_number",
+    "last_activity",
+    "last_operation",
+    "last_change",
+    "exported_change",
+    "exports",
+    "last_segment",
+)
 """Attributes of the workspace."""
 
 _SCHEMA = """

@@ -15,6 +15,8 @@ from cio_pipelines.sandbox.wire import Operation, check, decode, encode
 
 EVENT_DATA_BYTES = 100_000
 """Most bytes of an event's data in version 1, which has no limit of an item."""
+_OF_FORMS = ("form_id", "form_name", "form_type", "form_url", "form_url_param")
+"""Fields that say something of the form, not of the person."""
 _EVENTS = ("event", "page", "screen")
 
 
@@ -33,7 +35,7 @@ def route(intake: Intake, request: Request, *, id_only: bool) -> Answer:
     for operation in operations:
         for entry in intake.one(operation, request.path):
             return _refusal(request, str(entry["message"]))
-    return Answer()
+    return Answer(204, b"") if request.path.endswith("/submit") else Answer()
 
 
 def _refusal(request: Request, message: str) -> Answer:
@@ -49,6 +51,8 @@ def _operations(request: Request, *, id_only: bool) -> list[Operation] | None:
             body = _body(request)
             primary, secondary = _member(body, "primary"), _member(body, "secondary")
             return [Operation("person", "merge", primary=primary, secondary=secondary)]
+        case "POST", ["forms", form, "submit"] if form:
+            return [_form(_body(request), id_only=id_only)]
         case method, ["customers", identifier, *rest] if identifier:
             return _of_person(request, method, _identifiers(identifier, id_only=id_only), rest)
         case _:
@@ -102,6 +106,20 @@ def _identify(body: dict[str, Any], whom: dict[str, Any]) -> list[Operation]:
         )
     links = cast("list[Any]", links)
     return [*operations, Operation("person", change["action"], whom, cio_relationships=links)]
+
+
+def _form(body: dict[str, Any], *, id_only: bool) -> Operation:
+    """A form's fields are attributes of whoever filled it in; exactly one of them says who that is."""
+    data = _member(body, "data")
+    if not data:
+        raise InvalidOperation("data", "required", "data is required")
+    if not all(isinstance(value, str) for value in data.values()):
+        raise InvalidOperation("data", "invalid", "form values must be strings")
+    kinds = [kind for kind in (("id",) if id_only else ("id", "email")) if kind in data]
+    if len(kinds) != 1:
+        raise InvalidOperation("data", "invalid", "data must hold exactly one of id and email")
+    fields = {name: value for name, value in data.items() if name not in _OF_FORMS and name != kinds[0]}
+    return Operation("person", "identify", {kinds[0]: data[kinds[0]]}, attributes=fields)
 
 
 def _event(body: dict[str, Any], whom: dict[str, Any] | None) -> Operation:

@@ -59,6 +59,7 @@ class Workspace:
         self.last_number = 0
         self.last_activity = 0
         self.last_operation = 0
+        self.last_segment = 0
         self.deliveries: dict[str, Delivery] = {}
         self.deliveries_by_metric: Counter[str] = Counter()
         self.agenda = Agenda()
