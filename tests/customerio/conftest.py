@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from cio_pipelines.customerio import CallEvent, EncodedOperations, RetryPolicy, TrackClient
+from cio_pipelines.customerio import AppClient, CallEvent, EncodedOperations, RetryPolicy, TrackClient
 
 from .scripted_server import ScriptedServer
 
@@ -46,6 +46,25 @@ def connect(server: ScriptedServer, events: list[CallEvent]) -> Callable[..., Tr
             "observer": events.append,
         }
         return TrackClient(**{**defaults, **settings})
+
+    return make
+
+
+@pytest.fixture
+def connect_app(server: ScriptedServer, events: list[CallEvent]) -> Callable[..., AppClient]:
+    """A client of the App API on the scripted server, without limits; keyword arguments override."""
+
+    def make(**settings: Any) -> AppClient:
+        defaults: dict[str, Any] = {
+            "api_key": API_KEY,
+            "base_url": server.url,
+            "requests_per_second": 10_000,
+            "transactional_per_second": 10_000,
+            "seconds_per_broadcast": 0.0001,
+            "retry": QUICK,
+            "observer": events.append,
+        }
+        return AppClient(**{**defaults, **settings})
 
     return make
 

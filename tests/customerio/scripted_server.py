@@ -54,7 +54,10 @@ def errors(*entries: Mapping[str, object], status: int = 207) -> Answer:
 
 
 class ScriptedServer:
-    """Answers with `script` in order, then with `default`; both may be functions of the request."""
+    """Answers with `script` in order, then with `default`; both may be functions of the request.
+
+    The next `hang_ups` connections are reset before anything is read of them.
+    """
 
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.script: list[Script] = []
@@ -64,6 +67,7 @@ class ScriptedServer:
         self.in_flight = 0
         self.most_in_flight = 0
         self.port = 0
+        self.hang_ups = 0
         self._tls = tls
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -98,6 +102,10 @@ class ScriptedServer:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        if self.hang_ups:
+            self.hang_ups -= 1
+            writer.transport.abort()
+            return
         try:
             while await self._exchange(reader, writer):
                 pass
