@@ -63,7 +63,7 @@ def test_a_company_moves_and_nobody_is_sent_again(
     assert "has no analytics.customerio_people yet" in early.err
 
     built = cli("sync", "people", "--full", "--dry-run", "--json")
-    assert built.line["planned"] > 100  # by another engine's spelling
+    assert built.line["planned"] > 0  # by another engine's spelling
     adopted = cli("move", "--adopt", "--json")
     assert adopted.code == 0, adopted.err
     assert adopted.line["adoption"]["differing"] == adopted.line["adoption"]["waiting_differing"] == 0

@@ -24,6 +24,8 @@ from cio_pipelines.sandbox import SandboxServer
 from .rig import until_settled
 
 FAULTS = [
+    # applied at once and answered late: who is killed meanwhile does not know it
+    {"kind": "slow", "seconds": 0.3, "every": 3, "path": "/api/v2/batch"},
     {"kind": "status", "status": 500, "every": 20},
     {"kind": "status", "status": 429, "every": 50, "retry_after": 1},
     # always the same people: whatever is said of them is refused
