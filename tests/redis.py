@@ -96,7 +96,7 @@ class RedisServer:
         with redis.Redis.from_url(self.url) as client:
             client.set(key, value)
 
-    def keys(self) -> list[str]:
+    def key_names(self) -> list[str]:
         """Of everything that it holds."""
         with redis.Redis.from_url(self.url, decode_responses=True) as client:
             return sorted(str(key) for key in client.scan_iter(count=1_000))
