@@ -16,6 +16,9 @@ def _pool(name: str) -> str:
 PEOPLE = _pool("customerio_people")
 """Pushes of people, which hold the lease of the workspace."""
 
+EVENTS = _pool("customerio_events")
+"""Pushes of events."""
+
 DBT = _pool("dbt")
 """Builds of the dbt project, which replace its tables."""
 

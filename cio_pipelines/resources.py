@@ -19,6 +19,7 @@ from cio_pipelines.progress import listener
 from cio_pipelines.settings import Settings, SettingsError, load_settings
 from cio_pipelines.sync.engine import PeopleSync
 from cio_pipelines.sync.errors import SyncError
+from cio_pipelines.sync.events.engine import EventSync
 from cio_pipelines.sync.push import Progress
 from cio_pipelines.sync.specs import PEOPLE
 from cio_pipelines.sync.witness import compare_with_export
@@ -50,6 +51,26 @@ class PeopleSyncResource(dg.ConfigurableResource[None]):
         """The engine; what it raises becomes a failure that says what to do and is not retried."""
         with telling_failures(), billed_warehouse(self.settings, context) as warehouse:
             yield self.settings.people_sync(warehouse)
+
+    @property
+    def progress(self) -> Progress | None:
+        """Who wants to know how a push goes on, if anybody in this process does."""
+        return listener()
+
+
+class EventSyncResource(dg.ConfigurableResource[None]):
+    """The event sync of the workspace that the environment names."""
+
+    @property
+    def settings(self) -> Settings:
+        """The settings. Raises SettingsError."""
+        return load_settings()
+
+    @contextmanager
+    def engine(self, context: Context) -> Generator[EventSync]:
+        """The engine; what it raises becomes a failure that says what to do and is not retried."""
+        with telling_failures(), billed_warehouse(self.settings, context) as warehouse:
+            yield self.settings.event_sync(warehouse)
 
     @property
     def progress(self) -> Progress | None:

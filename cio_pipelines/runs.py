@@ -22,6 +22,9 @@ from cio_pipelines.settings import LOCAL, ROOT
 FULL_RUN_CONFIG: dict[str, Any] = {"ops": {"customerio__changed_users": {"config": {"full": True}}}}
 """Run config by which a sync looks at the whole mart."""
 
+FULL_EVENTS_CONFIG: dict[str, Any] = {"ops": {"customerio__tracked_events": {"config": {"full": True}}}}
+"""The same for events."""
+
 _RANGE_START, _RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 _OWN_CONFIG = "dagster-of-cio.yaml"
 _OWNER = "cio/process"
@@ -38,7 +41,7 @@ _UNFINISHED = [
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Which people to sync. At most one of `partition`, `partition_range` (both ends included) and `full`."""
+    """What to sync. At most one of `partition`, `partition_range` (both ends included) and `full`."""
 
     partition: str | None = None
     partition_range: tuple[str, str] | None = None
@@ -112,6 +115,20 @@ def run_people_sync(request: Request, definitions: dg.Definitions) -> RunResult:
         selection = [key for key in job.asset_layer.executable_asset_keys if key not in push]
     ends = request.partition_range or (request.partition, request.partition)
     return _run(job, request.run_config, ends, selection, verbose=request.verbose)
+
+
+def run_event_sync(request: Request, definitions: dg.Definitions) -> RunResult:
+    """Run the event sync's job to its end in this process; for a dry run only what builds the mart."""
+    job = definitions.resolve_job_def("sync_events")
+    selection = None
+    if request.dry_run:
+        push = {dg.AssetKey(["customerio", "tracked_events"])}
+        selection = [key for key in job.asset_layer.executable_asset_keys if key not in push]
+    config: dict[str, Any] = {"loggers": _loggers(verbose=request.verbose)}
+    if request.full and not request.dry_run:
+        config |= FULL_EVENTS_CONFIG
+    ends = request.partition_range or (request.partition, request.partition)
+    return _run(job, config, ends, selection, verbose=request.verbose)
 
 
 def run_webhook_load(

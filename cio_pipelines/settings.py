@@ -21,10 +21,11 @@ from cio_pipelines.customerio import Region, RetryPolicy, TrackClient
 from cio_pipelines.landing import LandingZone
 from cio_pipelines.landing.sweeping import REQUESTS
 from cio_pipelines.sync.engine import PeopleSync
+from cio_pipelines.sync.events.engine import EventSync
 from cio_pipelines.sync.guards import GuardLimits, Limits
 from cio_pipelines.sync.push import PushSettings
 from cio_pipelines.sync.settings import SyncSettings
-from cio_pipelines.sync.specs import PEOPLE
+from cio_pipelines.sync.specs import EVENTS, PEOPLE
 from cio_pipelines.warehouse import Warehouse, WarehouseUnavailable, open_warehouse
 from cio_pipelines.warehouse.connect import Engine, WarehouseUrl, parse_url
 
@@ -294,6 +295,10 @@ class Settings(BaseModel):
     def people_sync(self, warehouse: Warehouse | None = None) -> PeopleSync:
         """The people sync of this workspace. Raises SettingsError or WarehouseUnavailable."""
         return PeopleSync(warehouse or self.warehouse(), PEOPLE, self.sync_settings(), self.track_client)
+
+    def event_sync(self, warehouse: Warehouse | None = None) -> EventSync:
+        """The event sync of this workspace. Raises SettingsError or WarehouseUnavailable."""
+        return EventSync(warehouse or self.warehouse(), EVENTS, self.sync_settings(), self.track_client)
 
     @property
     def first_partition(self) -> datetime:

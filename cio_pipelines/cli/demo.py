@@ -39,11 +39,11 @@ def demo(
         bool, typer.Option("--replace", help="Let it replace app.users and app.orders of WAREHOUSE_URL.")
     ] = False,
 ) -> None:
-    """The whole loop: seed a company, sync it, change about 1%, sync again; send messages, receive what
-    becomes of them, load that, and sync what people said.
+    """The whole loop: seed a company, sync it, change about 1%, sync again; send its orders as events; send
+    messages, receive what becomes of them, load that, and sync what people said.
     """
     # Dagster and DuckDB take seconds to load: other commands need not wait for them.
-    from cio_pipelines.cli.sync import default_request, run_and_show, today
+    from cio_pipelines.cli.sync import default_request, run_and_show, run_events_and_show, today
     from cio_pipelines.demo import change, seed
     from cio_pipelines.runs import Request
 
@@ -73,6 +73,8 @@ def demo(
         _demand(run_and_show(sandboxed, Request(full=True, partition=today())))
         out.rule(f"Second sync: {change(database):,} people changed")
         _demand(run_and_show(sandboxed, default_request(sandboxed)))
+        out.rule("Events: every order ever placed, once")
+        _demand(run_events_and_show(sandboxed, Request(full=True, partition=today())))
         out.rule("Customer.io sends a newsletter, and reports what becomes of it")
         person = _report_back(sandboxed, server)
         _demand(load.run_and_show(sandboxed, *load.landed(sandboxed), only_new=True)[0])

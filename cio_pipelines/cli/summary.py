@@ -13,6 +13,7 @@ from rich.text import Text
 from cio_pipelines.cli.console import complain, pairs, warn
 from cio_pipelines.cli.measure import peak_rss_mb
 from cio_pipelines.sync.reports import RunSummary
+from cio_pipelines.sync.runs import EVENTS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,6 +55,7 @@ def as_json(summary: RunSummary, total_seconds: float, **extra: Any) -> dict[str
         "planned": outcomes.planned,
         "operations": dict(summary.operations),
         "why": dict(summary.whys),
+        **({"altered": summary.altered} if summary.kind == EVENTS else {}),
         "mapping_change": summary.mapping_change,
         **({} if summary.estimated_bytes is None else {"estimated_bytes": summary.estimated_bytes}),
         "accepted": outcomes.accepted,
@@ -78,17 +80,20 @@ def as_json(summary: RunSummary, total_seconds: float, **extra: Any) -> dict[str
 def as_text(summary: RunSummary, total_seconds: float) -> Group:
     """The same for a person."""
     outcomes, seconds = summary.outcomes, summary.seconds
+    of_events = summary.kind == EVENTS
     was_sent = summary.status in ("sending", "committed")
     busy = sum(seconds.values())
     speed = outcomes.accepted / busy if busy else 0.0
+    subjects = "events" if of_events else "people"
     rows = [
         ("looked at", str(summary.window)),
         ("extracted", f"{summary.extracted:,}"),
-        ("unchanged", f"{summary.unchanged:,}"),
+        ("accepted before" if of_events else "unchanged", f"{summary.unchanged:,}"),
+        *([("altered", f"{summary.altered:,} of them: what was sent stays")] if summary.altered else []),
         *([("tombstoned", f"{summary.tombstoned:,}")] if summary.tombstoned else []),
         *([("left alone", f"{summary.left_alone:,} (dead letters)")] if summary.left_alone else []),
         ("planned", _told(outcomes.planned, summary.operations)),
-        ("why", _told(None, summary.whys)),
+        ("older" if of_events else "why", _older(summary) if of_events else _told(None, summary.whys)),
         *([("mapping", summary.mapping_change)] if summary.mapping_change != "none" else []),
         *(
             []
@@ -118,13 +123,18 @@ def as_text(summary: RunSummary, total_seconds: float) -> Group:
             "seconds",
             ", ".join(f"{name} {spent:.2f}" for name, spent in [*seconds.items(), ("total", total_seconds)]),
         ),
-        *([("people per second", f"{speed:,.0f} (plan to committed snapshot)")] if was_sent else []),
+        *([(f"{subjects} per second", f"{speed:,.0f} (plan to commit)")] if was_sent else []),
     ]
     title = f"run {summary.run_id}: {_STATUS.get(summary.status, summary.status)}"
     return Group(Text(title, style="bold"), pairs([row for row in rows if row[1]]))
 
 
 _STATUS = {"dry_run": "planned only, nothing was sent", "blocked": "stopped by a guard, nothing was sent"}
+
+
+def _older(summary: RunSummary) -> str:
+    late = summary.whys.get("late", 0)
+    return f"{late:,} than 72 hours: stored, but no campaign is triggered by them" if late else ""
 
 
 def _told(total: int | None, parts: Mapping[str, int]) -> str:

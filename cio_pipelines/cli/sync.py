@@ -1,4 +1,4 @@
-"""`cio sync people`: the scheduled sync, by hand or by cron."""
+"""`cio sync people`, `cio sync events`: the scheduled syncs, by hand or by cron."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ from cio_pipelines.sync.errors import UnknownRun
 from cio_pipelines.warehouse import WarehouseError
 
 if TYPE_CHECKING:
-    from cio_pipelines.runs import Request
+    from cio_pipelines.runs import Request, RunResult
+    from cio_pipelines.sync.engine import PeopleSync
+    from cio_pipelines.sync.events.engine import EventSync
+    from cio_pipelines.sync.windows import Window
 
 app = typer.Typer(no_args_is_help=True, help="Bring Customer.io in step with the warehouse.")
 
@@ -72,6 +75,44 @@ def people(
     raise typer.Exit(0 if run_and_show(settings, request, json_line=as_json_) else 1)
 
 
+@app.command()
+def events(
+    partition: Annotated[str | None, typer.Option(help="One day, such as 2026-05-20 (UTC).")] = None,
+    range_: Annotated[
+        str | None, typer.Option("--range", help="Days from A to B, both included: 2026-05-01...2026-05-20.")
+    ] = None,
+    full: Annotated[bool, typer.Option("--full", help="All of the mart.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the plan.")] = False,
+    as_json_: Annotated[
+        bool, typer.Option("--json", help="End with one JSON object on the last line.")
+    ] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Show Dagster's log.")] = False,
+) -> None:
+    """Sync events: dbt, plan, push, checks, as one Dagster run. What was accepted is never sent again.
+
+    Without --partition, --range or --full it takes the running day, and the day before while that is young.
+    """
+    settings = load_settings()
+    settings.sync_settings()
+    request = replace(_chosen(settings, partition, range_, full=full), dry_run=dry_run, verbose=verbose)
+    raise typer.Exit(0 if run_events_and_show(settings, request, json_line=as_json_) else 1)
+
+
+def run_events_and_show(settings: Settings, request: Request, *, json_line: bool = False) -> bool:
+    """As `run_and_show`, of events."""
+    from cio_pipelines.definitions import defs
+    from cio_pipelines.runs import run_event_sync
+
+    started = time.monotonic()
+    with push_progress():
+        result = run_event_sync(request, defs())
+    healthy = tell(result)
+    engine = settings.event_sync()
+    if request.dry_run and healthy:
+        engine.plan(result.run_id, _window(request), dry_run=True)
+    return _show(engine, request, result, healthy=healthy, started=started, json_line=json_line)
+
+
 def run_and_show(settings: Settings, request: Request, *, json_line: bool = False) -> bool:
     """Run a request, print what became of it, and say whether all is well."""
     from cio_pipelines.definitions import defs
@@ -81,9 +122,26 @@ def run_and_show(settings: Settings, request: Request, *, json_line: bool = Fals
     started = time.monotonic()
     with push_progress():
         result = run_people_sync(request, defs())
-    total = time.monotonic() - started
     healthy = tell(result)
     engine = settings.people_sync()
+    erasure = erasure_run(result.run_id) if request.full and not request.dry_run else None
+    return _show(
+        engine, request, result, healthy=healthy, started=started, json_line=json_line, erasure=erasure
+    )
+
+
+def _show(
+    engine: PeopleSync | EventSync,
+    request: Request,
+    result: RunResult,
+    *,
+    healthy: bool,
+    started: float,
+    json_line: bool,
+    erasure: str | None = None,
+) -> bool:
+    """Print what the ledger knows of a run, and of the erasure in it; returns `healthy`."""
+    total = time.monotonic() - started
     line: dict[str, Any] = {"run_id": result.run_id}
     try:
         summary = engine.summary(result.run_id)
@@ -91,10 +149,10 @@ def run_and_show(settings: Settings, request: Request, *, json_line: bool = Fals
         out.print(as_text(summary, total))
         if request.dry_run:
             out.print(as_table(engine.preview(result.run_id)))
-        elif request.full:
-            erasure = engine.summary(erasure_run(result.run_id))
-            if erasure.outcomes.planned:
-                out.print(as_text(erasure, sum(erasure.seconds.values())))
+        elif erasure is not None:
+            erased = engine.summary(erasure)
+            if erased.outcomes.planned:
+                out.print(as_text(erased, sum(erased.seconds.values())))
     except UnknownRun:
         # It did not come to a sync: what was complained of above is all there is to tell.
         if healthy:
@@ -124,6 +182,18 @@ def default_request(settings: Settings) -> Request:
     if len(keys) == 1:
         return Request(partition=keys[0])
     return Request(partition_range=(keys[0], keys[-1]))
+
+
+def _window(request: Request) -> Window:
+    """What a run of this request looks at."""
+    from cio_pipelines.partitions import utc_days
+    from cio_pipelines.sync.windows import FULL, Window
+
+    if request.full:
+        return FULL
+    first, last = request.partition_range or (request.partition, request.partition)
+    windows = [utc_days.time_window_for_partition_key(str(key)) for key in (first, last)]
+    return Window(windows[0].start, windows[1].end)
 
 
 def _chosen(settings: Settings, partition: str | None, range_: str | None, *, full: bool) -> Request:

@@ -131,7 +131,10 @@ class PushReport:
 
 @dataclass(frozen=True, slots=True)
 class RunSummary:
-    """A run as the ledger tells it afterwards; None for what did not happen yet."""
+    """A run as the ledger tells it afterwards; None for what did not happen yet.
+
+    Of events, `unchanged` were accepted before, of which `altered` have rows that say something else now.
+    """
 
     run_id: str
     status: str
@@ -151,3 +154,5 @@ class RunSummary:
     seconds: Mapping[str, float] = field(default_factory=dict[str, float])
     ended_by: str | None = None
     estimated_bytes: int | None = None
+    kind: str = "people"
+    altered: int = 0

@@ -39,4 +39,6 @@ def summarise(connection: WarehouseConnection, key: SyncKey, run_id: str) -> Run
             "commit": run.commit_seconds or 0.0,
         },
         ended_by=run.ended_by,
+        kind=run.kind,
+        altered=run.altered or 0,
     )

@@ -35,7 +35,7 @@ class Window:
         if self.start is None or self.end is None:
             return "the whole mart"
         shown = [moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M") for moment in (self.start, self.end)]
-        return f"updated_at in [{shown[0]}, {shown[1]}) UTC"
+        return f"[{shown[0]}, {shown[1]}) UTC"
 
 
 FULL = Window()

@@ -120,7 +120,7 @@ class unix_seconds(Dialected):
 
 
 class unix_milliseconds(Dialected):
-    """Whole milliseconds since 1970 of a timestamp (one without a zone is UTC); before 1970 a negative number."""
+    """As `unix_seconds`, in milliseconds. DuckDB rounds those before 1970 up."""
 
     type = sa.BigInteger()
     templates: ClassVar[dict[str, str]] = {

@@ -33,7 +33,7 @@ from tests.pruning import read_whole
 BUILD = ("build", "--exclude-resource-type", "unit_test")
 MODELS = (
     *("stg_app__users", "stg_app__orders", "stg_customerio__webhook_events"),
-    *("int_people__orders", "int_people__consent", "customerio_people"),
+    *("int_people__orders", "int_people__consent", "customerio_people", "customerio_events"),
     *("deliveries", "consent_changes", "person_engagement", "campaign_performance"),
 )
 HISTORY = "app_consent_history"
@@ -171,7 +171,7 @@ def test_models_are_on_every_engine_what_they_are_on_duckdb(chapters: Chapters, 
 
 def test_every_node_was_built_and_every_test_passed(retold: Retold) -> None:
     for built in retold.builds:
-        assert len(built.statuses) == 22
+        assert len(built.statuses) == 25
         assert {name for name, status in built.statuses.items() if status not in ("success", "pass")} == {
             "orders_belong_to_known_users"
         }, built.said
@@ -217,7 +217,7 @@ def test_every_statement_is_bigquerys(on_bigquery: Retold) -> None:
             for statement in found:
                 sqlglot.parse(statement, dialect="bigquery")
                 assert not FOREIGN.search(statement), (node, FOREIGN.search(statement))
-    assert len(on_bigquery.statements[1]) == 22
+    assert len(on_bigquery.statements[1]) == 25
 
 
 def test_a_build_that_adds_reads_only_partitions_with_news(on_bigquery: Retold) -> None:
@@ -249,6 +249,9 @@ def test_tables_that_grow_are_partitioned_and_clustered(on_bigquery: Retold) -> 
     )
     assert physical("customerio_people") == (
         "partition by timestamp_trunc(updated_at, day) cluster by person_id"
+    )
+    assert physical("customerio_events") == (
+        "partition by timestamp_trunc(occurred_at, day) cluster by event_id"
     )
 
 

@@ -145,6 +145,7 @@ def test_models_live_in_one_schema_and_what_cannot_be_rebuilt_in_another(
     assert found == [
         ("analytics", "campaign_performance", "BASE TABLE"),
         ("analytics", "consent_changes", "BASE TABLE"),
+        ("analytics", "customerio_events", "BASE TABLE"),
         ("analytics", "customerio_people", "BASE TABLE"),
         ("analytics", "deliveries", "BASE TABLE"),
         ("analytics", "int_people__consent", "VIEW"),
