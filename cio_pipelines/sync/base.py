@@ -10,7 +10,15 @@ from cio_pipelines.sync.commit import finish_killed
 from cio_pipelines.sync.delivery import deliver
 from cio_pipelines.sync.key import SyncKey
 from cio_pipelines.sync.lease import Lease
-from cio_pipelines.sync.letters import DeadLetter, list_letters, replay
+from cio_pipelines.sync.letters import (
+    ANY,
+    DeadLetter,
+    LetterCount,
+    LetterFilter,
+    letter_counts,
+    list_letters,
+    replay,
+)
 from cio_pipelines.sync.manners import Manner
 from cio_pipelines.sync.push import Progress
 from cio_pipelines.sync.reports import Outcomes, PushReport, RunSummary
@@ -90,15 +98,20 @@ class BaseSync:
             finally:
                 lease.release(connection)
 
-    def letters(self, limit: int | None = None) -> list[DeadLetter]:
+    def letters(self, limit: int | None = None, *, wanted: LetterFilter = ANY) -> list[DeadLetter]:
         """Dead letters of this workspace and sync, the newest first."""
         with self._state() as connection:
-            return list_letters(connection, self._key, limit=limit)
+            return list_letters(connection, self._key, limit=limit, wanted=wanted)
 
-    def replay(self, subjects: Sequence[str] | None = None) -> int:
+    def letter_counts(self) -> list[LetterCount]:
+        """Dead letters by what is wrong, the most first."""
+        with self._state() as connection:
+            return letter_counts(connection, self._key)
+
+    def replay(self, subjects: Sequence[str] | None = None, *, wanted: LetterFilter = ANY) -> int:
         """Give dead letters another chance: of these people, or events, or all; see `letters.replay`."""
         with self._state() as connection:
-            return replay(connection, self._key, subjects)
+            return replay(connection, self._key, subjects, wanted)
 
     def outcomes(self, run_id: str, *, trace: bool = True) -> Outcomes:
         """The ledger's word on a run, read anew; with `trace` compared with what is remembered for good."""

@@ -31,13 +31,46 @@ class DeadLetter:
     event_id: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class LetterFilter:
+    """Which letters are meant; None is any. They were given up in [`after`, `before`), with a zone."""
+
+    reason: str | None = None
+    after: datetime | None = None
+    before: datetime | None = None
+
+    def chooses(self, key: SyncKey) -> sa.ColumnElement[bool]:
+        """Whether a letter of the sync is meant."""
+        since, zoned = dead_letters.c.since, dead_letters.c.since.type
+        return sa.and_(
+            key.owns(dead_letters),
+            *([dead_letters.c.reason == self.reason] if self.reason is not None else []),
+            *([since >= sa.literal(self.after, zoned)] if self.after is not None else []),
+            *([since < sa.literal(self.before, zoned)] if self.before is not None else []),
+        )
+
+
+ANY = LetterFilter()
+
+
+@dataclass(frozen=True, slots=True)
+class LetterCount:
+    """How many letters say the same, and since when the oldest of them is one."""
+
+    kind: str
+    field: str
+    reason: str
+    letters: int
+    oldest: datetime
+
+
 def list_letters(
-    connection: WarehouseConnection, key: SyncKey, *, limit: int | None = None
+    connection: WarehouseConnection, key: SyncKey, *, limit: int | None = None, wanted: LetterFilter = ANY
 ) -> list[DeadLetter]:
     """The newest first, at most `limit`."""
     letters = (
         sa.select(dead_letters)
-        .where(key.owns(dead_letters))
+        .where(wanted.chooses(key))
         .order_by(dead_letters.c.since.desc(), key.subject_of(dead_letters))
         .limit(limit)
     )
@@ -63,12 +96,33 @@ def count_letters(connection: WarehouseConnection, key: SyncKey) -> int:
     return int(connection.scalar(letters))
 
 
-def replay(connection: WarehouseConnection, key: SyncKey, subjects: Sequence[str] | None) -> int:
-    """Take dead letters up again, with all their attempts: of these people or events, or all (None).
+def letter_counts(connection: WarehouseConnection, key: SyncKey) -> list[LetterCount]:
+    """Letters by what is wrong, the most first."""
+    number = sa.func.count()
+    what = (dead_letters.c.kind, dead_letters.c.field, dead_letters.c.reason)
+    counts = (
+        sa.select(*what, number.label("letters"), sa.func.min(dead_letters.c.since).label("oldest"))
+        .where(key.owns(dead_letters))
+        .group_by(*what)
+        .order_by(number.desc(), *what)
+    )
+    return [
+        LetterCount(row.kind, row.field or "", row.reason or "", int(row.letters), row.oldest)
+        for row in connection.rows(counts)
+    ]
+
+
+def replay(
+    connection: WarehouseConnection,
+    key: SyncKey,
+    subjects: Sequence[str] | None,
+    wanted: LetterFilter = ANY,
+) -> int:
+    """Take dead letters up again, with all their attempts: of these people or events, or of all (None).
 
     The next sync plans them whatever its window. Returns how many letters there were.
     """
-    chosen = key.owns(dead_letters)
+    chosen = wanted.chooses(key)
     if subjects is not None:
         chosen = sa.and_(chosen, key.subject_of(dead_letters).in_(subjects))
     count = int(connection.scalar(sa.select(sa.func.count()).select_from(dead_letters).where(chosen)))
