@@ -56,17 +56,14 @@ class BaseSync:
             yield connection
 
     @contextmanager
-    def _leased(
-        self, connection: WarehouseConnection, run_id: str, *, wait_seconds: float = 0.0
-    ) -> Generator[Lease]:
+    def _leased(self, connection: WarehouseConnection, run_id: str) -> Generator[Lease]:
         """Hold the lease, with killed runs finished first; it is kept when all goes well.
 
         Whoever gets the lease knows that no unfinished run is alive: their ledgers are committed, so that
-        nothing that was accepted is sent again and nobody who was not is forgotten. For so long it is waited
-        for another run to end; then SyncInProgress is raised.
+        nothing that was accepted is sent again and nobody who was not is forgotten.
         """
         lease = Lease(self._key, run_id)
-        lease.acquire(connection, wait_seconds)
+        lease.acquire(connection)
         try:
             finish_killed(connection, self._key, self._settings.max_attempts, self._manner.commit)
             yield lease

@@ -16,9 +16,9 @@ Where to read on: `candidates.py` (what a row of the mart is to Customer.io), `p
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
@@ -60,7 +60,12 @@ class PeopleSync(BaseSync):
 
     def mart(self) -> Mart:
         """The mart as it is now. Raises SourceContractError or MappingError."""
-        columns = self._warehouse.columns(self._spec.schema, self._spec.table)
+        return self._mart_of(self._columns())
+
+    def _columns(self) -> Mapping[str, sa.types.TypeEngine[Any]]:
+        return self._warehouse.columns(self._spec.schema, self._spec.table)
+
+    def _mart_of(self, columns: Mapping[str, sa.types.TypeEngine[Any]]) -> Mart:
         mapping = read_mapping(self._spec, columns, unsubscribes=self._settings.unsubscribe_opted_out)
         updated_at = columns[self._spec.updated_at]
         has_zone = isinstance(updated_at, sa.DateTime) and updated_at.timezone
@@ -83,7 +88,7 @@ class PeopleSync(BaseSync):
         Raises SourceContractError for a mart that is missing, or has null or repeated ids; MappingError;
         SyncInProgress for an id whose first try cannot be finished now; WarehouseError.
         """
-        extracted_at = _now()
+        extracted_at = whole_second()
         with self._state() as connection:
             runs = Runs(connection, self._key)
             mart = self.mart()
@@ -156,7 +161,7 @@ class PeopleSync(BaseSync):
     def plan_erasure(self, run_id: str, approvals: Approvals = Approvals(), *, dry_run: bool = False) -> Plan:  # noqa: B008
         """Decide whom to erase: everybody with a tombstone who is not erased yet. Raises as `plan` does."""
         started = time.monotonic()
-        extracted_at = _now()
+        extracted_at = whole_second()
         with self._state() as connection, self._leased(connection, run_id) as lease:
             runs = Runs(connection, self._key)
             runs.expire(self._settings.retention_days)
@@ -225,8 +230,8 @@ class PeopleSync(BaseSync):
             return sample(connection, Runs(connection, self._key).key_of(run_id), rows)
 
 
-def _now() -> datetime:
-    """Whole seconds, as Customer.io's timestamps are."""
+def whole_second() -> datetime:
+    """Now, as Customer.io's timestamps are."""
     return datetime.now(UTC).replace(microsecond=0)
 
 

@@ -5,6 +5,7 @@
     ├── MappingError           a column cannot be an attribute
     ├── SyncInProgress         another run holds the lease of this workspace
     ├── UnknownRun             no such run in the ledger, or it is in the wrong state for the call
+    ├── InvalidUser            an application's word on a person cannot be what it says it is
     ├── PlanOutdated           the lease under which the plan was made is gone
     └── MoveRefused            there is nothing to move, or it would mix with what is there
 
@@ -41,6 +42,13 @@ class UnknownRun(SyncError):
 
 class PlanOutdated(SyncError):
     """The plan may no longer fit the snapshot: another run could have synced in between."""
+
+
+class InvalidUser(SyncError):
+    """What an application says of a person names no column, or is of another type. Nothing was sent.
+
+    Neither the person nor the value is named: both can be personal.
+    """
 
 
 class MoveRefused(SyncError):

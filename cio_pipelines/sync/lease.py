@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 
 from cio_pipelines.sync.errors import PlanOutdated, SyncInProgress
 from cio_pipelines.sync.key import SyncKey
 from cio_pipelines.sync.state import sync_lease
 from cio_pipelines.warehouse import WarehouseConnection, leases
-
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
-"""Seconds between looks at a lease that another run holds; each pause is twice the one before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,17 +21,13 @@ class Lease:
     def _lease(self) -> leases.Lease:
         return leases.Lease(sync_lease, self.key.values, self.owner)
 
-    def acquire(self, connection: WarehouseConnection, wait_seconds: float = 0.0) -> None:
+    def acquire(self, connection: WarehouseConnection) -> None:
         """Take the lease, or take it over from an owner that is dead or out of time.
 
         Raises:
-            SyncInProgress: another run holds it, after so many seconds still.
+            SyncInProgress: another run holds it.
         """
-        until = time.monotonic() + wait_seconds
-        pause = _FIRST_PAUSE
-        while (holder := self._lease.acquire(connection)) is not None and time.monotonic() < until:
-            time.sleep(min(pause, max(0.0, until - time.monotonic())))
-            pause = min(2 * pause, _LONGEST_PAUSE)
+        holder = self._lease.acquire(connection)
         if holder is not None:
             raise SyncInProgress(
                 f"Run {holder.owner} (process {holder.pid} on {holder.host}) is syncing this workspace.",

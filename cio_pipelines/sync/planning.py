@@ -55,7 +55,7 @@ class Planner:
     """Writes the plan of one run, which nobody reads before the run is noted as planned.
 
     `reads_twice`: the mart is looked through for those who differ first, which is faster and would cost more
-    where a warehouse bills what is read.
+    where a warehouse bills what is read. `people` are those whom the mart consists of, if they are few.
     """
 
     connection: WarehouseConnection
@@ -63,6 +63,7 @@ class Planner:
     mart: Mart
     extracted_at: datetime
     reads_twice: bool = True
+    people: Sequence[str] | None = None
 
     @property
     def timestamp(self) -> int:
@@ -145,11 +146,12 @@ class Planner:
         """What is compared, and the conditions; of all selected people, or only of those `among` them."""
         rows = sa.union_all(*(self.mart.candidates(each) for each in selection)).subquery("m")
         mart = sa.select(rows, fn.hash_text(rows.c.attributes).label("attributes_hash")).subquery("mart")
+        named = among if self.people is None else self.people
         snapshot = self.state(
             synced_people,
             *("person_id", "state", "attributes_hash", "attributes", "mapping_version"),
             *("source_updated_at", "direct"),
-            where=None if among is None else synced_people.c.person_id.in_(among),
+            where=None if named is None else synced_people.c.person_id.in_(named),
         )
         dead = self.state(
             dead_letters,
@@ -192,7 +194,7 @@ class Planner:
     def _insert_people(self, selection: Selection) -> int | None:
         """Returns the bytes that the comparison was estimated to read, where that costs."""
         among: sa.Select[Any] | None = None
-        if self.reads_twice and self._knows_anybody():
+        if self.people is None and self.reads_twice and self._knows_anybody():
             # Most people are as they were: of those only ids and hashes are joined, and never the texts.
             mart, snapshot, _, _, needed = self._compared(selection)
             joined = mart.outerjoin(snapshot, snapshot.c.person_id == mart.c.person_id)
@@ -290,7 +292,8 @@ class Planner:
         if not self.connection.scalar(sa.select(sa.func.count()).select_from(direct)):
             return 0
         joined = self.mart.table.join(direct, direct.c.person_id == self.mart.person_id)
-        counted = sa.select(sa.func.count()).select_from(joined).where(is_ahead(direct, self.mart.updated_at))
+        ahead = sa.and_(self.mart.deleted_at.is_(None), is_ahead(direct, self.mart.updated_at))
+        counted = sa.select(sa.func.count()).select_from(joined).where(ahead)
         return sum(int(self.connection.scalar(counted.where(each))) for each in selection)
 
     def absent_people(self) -> int:

@@ -16,6 +16,7 @@ from sqlalchemy.exc import DBAPIError, NoSuchTableError
 from sqlalchemy.pool import NullPool
 
 from cio_pipelines.warehouse.errors import (
+    WarehouseBusy,
     WarehouseError,
     WarehouseFull,
     WarehouseLocked,
@@ -169,6 +170,12 @@ def _translated(error: BaseException, name: str) -> WarehouseError:
             f"The {name} is locked{by}.",
             "DuckDB allows one process at a time: close the other program (a SQL client, a running sync), "
             "then run again.",
+        )
+    # two threads: one writes what the other does, or closes the file while the other opens it
+    if isinstance(error, duckdb.TransactionException) or "Unique file handle conflict" in text:
+        return WarehouseBusy(
+            f"Another thread of this process was at the {name} at the same moment.",
+            "Nothing of this one was kept: run again.",
         )
     if _NO_ROOM.search(text):
         return WarehouseFull(

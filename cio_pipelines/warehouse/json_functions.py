@@ -147,3 +147,23 @@ class text_of_json(Dialected):
         "bigquery": "COALESCE(JSON_VALUE({0}, '$'), {0})",
         "postgresql": f"CASE WHEN left({{0}}, 1) = '\"' THEN {readable('{0}')} #>> '{{{{}}}}' ELSE {{0}} END",
     }
+
+
+class json_items(Dialected):
+    """Rows: the members of a JSON array, each as JSON text in the column `item`; see `table_valued`."""
+
+    templates: ClassVar[dict[str, str]] = {
+        "duckdb": "(SELECT CAST(unnest(CAST({0} AS JSON[])) AS VARCHAR) AS item)",
+        "bigquery": "(SELECT item FROM UNNEST(JSON_QUERY_ARRAY({0})) AS item)",
+        "postgresql": "(SELECT CAST(json_array_elements(CAST({0} AS JSON)) AS VARCHAR) AS item)",
+    }
+
+
+class json_of_text(Dialected):
+    """A text that is JSON as the engine's type for it."""
+
+    templates: ClassVar[dict[str, str]] = {
+        "duckdb": "CAST({0} AS JSON)",
+        "bigquery": "PARSE_JSON({0}, wide_number_mode => 'round')",
+        "postgresql": "CAST({0} AS JSON)",
+    }
