@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
@@ -27,9 +27,9 @@ class Call:
 
     operation: str
     method: str
-    path: str
-    query: Query | None = None
-    body: bytes = b""
+    path: str = field(repr=False)
+    query: Query | None = field(default=None, repr=False)
+    body: bytes = field(default=b"", repr=False)
     repeatable: bool = True
     throttle: Throttle | None = None
     operations: int = 0

@@ -14,7 +14,7 @@ from cio_pipelines.customerio.jsontext import dumps
 
 _PEOPLE_A_PAGE = 1_000
 _ACTIVITIES_A_PAGE = 100
-_MESSAGES_A_PAGE = 50
+_MESSAGES_A_PAGE = 1_000
 _RELATIONSHIPS_A_PAGE = 100
 
 
@@ -123,7 +123,10 @@ class PeopleCalls(AppCalls):
         return (await self._ask(_of("app.person_segments", person, "segments"), _Segments)).segments or ()
 
     async def person_messages(self, person: PersonIdentifiers) -> AsyncGenerator[Object]:
-        """Deliveries to a person: objects with id, type, recipient, subject, metrics and what sent them."""
+        """Deliveries to a person in the last six months.
+
+        Objects with id, type, recipient, subject, metrics and the ids of what sent them.
+        """
         call = _of("app.person_messages", person, "messages")
         async for page in self._pages(call, _Messages, _MESSAGES_A_PAGE):
             for message in page.messages or ():

@@ -123,4 +123,4 @@ class SuppressedAddress:
     category: str | None = None
     created: int | None = None
     reason: str | None = field(default=None, repr=False)
-    status: str | None = None
+    status: str | int | None = None
