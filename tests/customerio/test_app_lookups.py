@@ -157,8 +157,8 @@ SINGLE: list[Single] = [
         lambda c: c.suppressed_address("jane+news@example.com"),
         "GET",
         "/v1/esp/search_suppression/jane%2Bnews%40example.com",
-        {"category": "spam", "suppressions": [{"created": 5, "email": "e", "reason": "r", "status": "550"}]},
-            "category": "spam",
+        {
+            "category": "bounces",
             "suppressions": [{"created": 5, "email": "e", "reason": "r", "status": "550"}],
         },
         (SuppressedAddress("e", "bounces", 5, "r", "550"),),
