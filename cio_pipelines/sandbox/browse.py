@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 import cio_pipelines.sandbox
+from cio_pipelines.sandbox import browse_messages
 from cio_pipelines.sandbox.app_api import shown
 from cio_pipelines.sandbox.consent import UNSUBSCRIBED, is_unsubscribed
 from cio_pipelines.sandbox.http import HTML, Answer, Request, json_answer, not_found
@@ -21,13 +22,12 @@ _HISTORY_SHOWN = 200
 _LINES_SHOWN = 200
 _SUMMARY_CHARACTERS = 120
 _EVENTS_SHOWN = 100
-_ORIGINS = ("campaign_id", "newsletter_id", "broadcast_id", "transactional_message_id")
 _HEADERS = (
     # No script but our own can run, whatever a name holds; nothing is kept by the browser or sent elsewhere.
     (
         "content-security-policy",
-        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; frame-src 'self'; "
+        "img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     ),
     ("cache-control", "no-store"),
     ("x-content-type-options", "nosniff"),
@@ -65,7 +65,11 @@ def route(workspace: Workspace, reporter: Reporter, request: Request) -> Answer:
         case ["events"]:
             return json_answer({"events": _events(workspace)})
         case ["messages"]:
-            return json_answer(_messages(workspace))
+            return browse_messages.messages(workspace)
+        case ["message"]:
+            return browse_messages.message(workspace, request)
+        case ["body"]:
+            return browse_messages.body(workspace, request)
         case ["webhooks"]:
             return json_answer({**reporter.report(), "events": _reported(workspace)})
         case ["refused"]:
@@ -157,31 +161,6 @@ def _events(workspace: Workspace) -> list[dict[str, Any]]:
         if len(events) == _LINES_SHOWN:
             break
     return events
-
-
-def _messages(workspace: Workspace) -> dict[str, Any]:
-    """The newest deliveries, and to how many of all each thing happened."""
-    deliveries: list[dict[str, Any]] = []
-    for delivery in islice(reversed(workspace.deliveries.values()), _LINES_SHOWN):
-        person = workspace.people.get(delivery.person)
-        kind, number = next((n, v) for n, v in delivery.origin.items() if n in _ORIGINS)
-        deliveries.append(
-            {
-                "created_at": delivery.created_at,
-                "channel": delivery.channel,
-                "origin": f"{kind.removesuffix('_id').replace('_', ' ')} {number}",
-                "subject": delivery.subject,
-                "recipient": delivery.recipient,
-                "who": person.key if person is not None else "",
-                "cio_id": delivery.person,
-                "happened": [{"metric": each.metric, "at": each.at} for each in delivery.happened],
-            }
-        )
-    return {
-        "deliveries": deliveries,
-        "total": len(workspace.deliveries),
-        "metrics": dict(workspace.deliveries_by_metric.most_common()),
-    }
 
 
 def _reported(workspace: Workspace) -> list[dict[str, Any]]:

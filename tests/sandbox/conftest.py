@@ -21,8 +21,9 @@ def shared_server() -> Iterator[SandboxServer]:
 
 @pytest.fixture
 def server(shared_server: SandboxServer) -> SandboxServer:
-    """An empty sandbox without faults; the process is shared, its contents are not."""
+    """An empty sandbox without faults or delays; the process is shared, its contents are not."""
     shared_server.set_faults([])
+    shared_server.set_courses(mix=None, seconds=0, broadcast_delay=0, export_seconds=0)
     shared_server.reset()
     return shared_server
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -18,7 +19,7 @@ from websockets.sync.client import ClientConnection, connect
 from cio_pipelines.sandbox import SandboxServer
 from tests.chromium import browser, needs_browser
 
-from .conftest import identify, person, send
+from .conftest import app_client, identify, person, send
 
 HOSTILE = "<script>document.title='owned'</script>"
 
@@ -86,6 +87,47 @@ def test_events_and_refused_operations_are_listed_newest_first(
         ("q", "ignored", "suppressed"),
         ("", "rejected", "required"),
     ]
+
+
+MAIL: dict[str, Any] = {
+    "to": "Ann <a@example.com>",
+    "from": "Shop <s@example.com>",
+    "identifiers": {"id": "ann"},
+    "subject": "Order {{message_data.order}}",
+    "body": "<h1 style='color: red'>Thank you</h1>",
+    "headers": {"X-Tag": "receipt", "X-Two": "2"},
+    "attachments": {"receipt.pdf": "aGVsbG8h"},
+    "message_data": {"order": "A-1001"},
+}
+
+
+def test_messages_and_triggers_are_listed_newest_first(app: httpx.Client, server: SandboxServer) -> None:
+    app.post("/v1/send/email", json=MAIL).raise_for_status()
+    sms = {"to": "+15550100", "identifiers": {"id": "ann"}, "transactional_message_id": "otp"}
+    app.post("/v1/send/sms", json=sms).raise_for_status()
+    assert app.post("/v1/campaigns/7/triggers", json={"ids": ["x"]}).status_code == 422
+    shown: dict[str, Any] = httpx.get(f"{server.url}/_sandbox/browse/messages").json()
+    assert [(d["channel"], d["subject"], d["who"], d["origin"]) for d in shown["deliveries"]] == [
+        ("sms", "", "ann", "transactional message otp"),
+        ("email", "Order A-1001", "ann", "transactional message 1"),
+    ]
+    (trigger,) = shown["triggers"]
+    assert (trigger["state"], trigger["errors"]) == ("failed", ["line 1: no customer has the id x"])
+
+
+def test_body_of_a_message_can_do_nothing(app: httpx.Client, server: SandboxServer) -> None:
+    key = app.post("/v1/send/email", json=MAIL).json()["delivery_id"]
+    answer = httpx.get(f"{server.url}/_sandbox/browse/body", params={"delivery_id": key})
+    assert answer.text == MAIL["body"]
+    policy = answer.headers["content-security-policy"]
+    assert policy.startswith("sandbox; default-src 'none';")
+    assert "allow-scripts" not in policy
+    assert "script-src" not in policy
+    shown = httpx.get(f"{server.url}/_sandbox/browse/message", params={"delivery_id": key}).json()["message"]
+    assert shown["body"] is True
+    assert "body" not in shown["content"]
+    assert httpx.get(f"{server.url}/_sandbox/browse/body?delivery_id=x").status_code == 404
+    assert httpx.get(f"{server.url}/_sandbox/browse/message?delivery_id=x").json() == {"message": None}
 
 
 class Page:
@@ -163,7 +205,25 @@ def test_buttons_send_a_newsletter_and_change_consent(
         assert shown.run("document.body.textContent.includes('nowhere: events are kept')")
     metrics = [record["event"]["metric"] for record in server.reported_events()]
     assert metrics[-2:] == ["unsubscribed", "subscribed"]
-    assert metrics.count("opened") >= 2
+    assert metrics.count("opened") >= metrics.count("delivered") > 0
+
+
+@pytest.mark.slow
+@needs_browser
+def test_message_is_shown_as_it_would_look(app: httpx.Client, server: SandboxServer, tmp_path: Path) -> None:
+    later = int(time.time()) + 3600
+    key = app.post("/v1/send/email", json={**MAIL, "send_at": later}).json()["delivery_id"]
+    with page(f"{server.url}/#/messages", tmp_path / "profile") as shown:
+        shown.click("do-send-what-is-scheduled-now")
+        shown.until("document.body.textContent.includes('delivered')")
+        shown.run(f"location.hash = '#/messages/{quote(key, safe='')}'")
+        shown.until("document.querySelector('article.mail iframe') !== null")
+        texts = shown.run("[...document.querySelectorAll('article.mail dd')].map((e) => e.textContent)")
+        assert texts == ["Shop <s@example.com>", "Ann <a@example.com>", "receipt", "2"]
+        assert shown.run("document.querySelector('article.mail h3').textContent") == "Order A-1001"
+        assert shown.run("document.querySelector('.attached').textContent") == "receipt.pdf, 6 bytes"
+        assert shown.run("document.querySelector('iframe').getAttribute('sandbox')") == ""
+        assert "A-1001" in shown.run("document.querySelector('tbody').textContent")
 
 
 @pytest.mark.slow
@@ -173,7 +233,12 @@ def test_hostile_names_are_shown_as_text(track: httpx.Client, server: SandboxSer
     send(track, person("event", HOSTILE, name=HOSTILE, attributes={HOSTILE: HOSTILE}), identify(HOSTILE * 9))
     cio_id = server.people()[HOSTILE]["cio_id"]
     server.send(newsletter={"newsletter_id": 1}, channel="in_app", subject=HOSTILE)
-    for number, view in enumerate(("people", f"people/{cio_id}", "messages", "events", "refused")):
+    mail = {"to": "a@example.com", "from": HOSTILE, "subject": HOSTILE, "message_data": {HOSTILE: HOSTILE}}
+    body = f"<p>kept apart</p><script>parent.document.title='owned'</script>{HOSTILE}"
+    with app_client(server) as app:
+        key = app.post("/v1/send/email", json={**mail, "body": body}).json()["delivery_id"]
+    views = ("people", f"people/{cio_id}", "messages", f"messages/{quote(key, safe='')}", "events", "refused")
+    for number, view in enumerate(views):
         document = subprocess.run(
             [
                 *browser(tmp_path / str(number)),

@@ -53,7 +53,7 @@ def test_email_arrives_as_it_would_look(sdk: APIClient, server: SandboxServer) -
     assert (delivery["person"], delivery["recipient"]) == ("ann", "Ann <ann@example.com>")
     assert delivery["subject"] == "Order 42"
     assert delivery["content"]["body"] == "<p>Thank you, ann@example.com</p>"
-    assert delivery["content"]["attachments"] == {"receipt.pdf": 9}
+    assert delivery["content"]["attachments"] == {"receipt.pdf": 8}
     assert delivery["message_data"] == {"order": 42}
     assert delivery["metrics"] == ["sent", "delivered"]
 

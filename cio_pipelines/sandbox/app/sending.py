@@ -108,13 +108,15 @@ def _delivery(
 ) -> Delivery:
     content = {name: value for name, value in body.items() if name != "message_data"}
     if content.get("attachments"):
-        content["attachments"] = {name: len(text) * 3 // 4 for name, text in content["attachments"].items()}
+        content["attachments"] = {
+            name: len(text) * 3 // 4 - text.count("=") for name, text in content["attachments"].items()
+        }
     return new_delivery(
         workspace,
         person,
         "in_app" if channel == "inbox_message" else channel,  # no shape of its own is published
         _recipient(person, channel, body),
-        "",
+        _subject(content),
         {"transactional_message_id": number},
         now,
         data=body.get("message_data", {}),
@@ -122,6 +124,10 @@ def _delivery(
         devices=_devices(person, body) if channel == "push" else [],
         kind=channel,
     )
+
+
+def _subject(content: dict[str, Any]) -> str:
+    return content.get("subject") or content.get("title") or ""
 
 
 def _recipient(person: Person | None, channel: str, body: dict[str, Any]) -> str:
@@ -158,7 +164,7 @@ def _send(workspace: Workspace, delivery: Delivery) -> None:
     for name in _TEXTS:
         if isinstance(content.get(name), str):
             content[name] = render(content[name], scopes)
-    delivery.subject = content.get("subject") or content.get("title") or ""
+    delivery.subject = _subject(content)
     steps = _ending(workspace, delivery, person)
     if content.get("disable_message_retention"):
         delivery.content, delivery.data = {"disable_message_retention": True}, {}

@@ -17,7 +17,7 @@ function h(tag, properties, ...children) {
     if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
     else if (value !== null && value !== undefined) element.setAttribute(name, value);
   }
-  element.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== ""));
+  element.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== ""));
   return element;
 }
 
@@ -125,7 +125,7 @@ function personView(data) {
 }
 
 async function ask(method, path, body) {
-  const answer = await fetch(`/_sandbox/${path}`, { method, body: JSON.stringify(body) });
+  const answer = await fetch(`/_sandbox/${path}`, { method, body: JSON.stringify(body ?? {}) });
   const told = await answer.json();
   return answer.ok ? told : { refused: told.errors ? told.errors[0].detail : `status ${answer.status}` };
 }
@@ -161,14 +161,75 @@ function sendBar() {
 }
 
 function messagesView(data) {
-  if (!data.total) return [sendBar(), empty("No messages yet", h("p", {}, "Send a newsletter to everybody here who has an e-mail address and has not unsubscribed. What becomes of it is drawn by chance, and reported by webhook."))];
+  if (!data.total && !data.triggers.length) return [sendBar(), empty("No messages yet", h("p", {}, "Send one with the App API, or a newsletter to everybody here who has an e-mail address and has not unsubscribed. What becomes of it is reported by webhook."))];
   const totals = Object.entries(data.metrics).map(([metric, number]) => h("span", {}, metricTag(metric), ` ${count(number)}`));
-  const rows = data.deliveries.map((entry) => h("tr", {}, cell("time", time(entry.created_at)), cell("fixed", entry.channel),
-    h("th", { scope: "row", class: "who" }, entry.who ? link(entry.cio_id, entry.who) : h("span", { class: "faint" }, "gone")),
-    cell("fixed", entry.origin), cell("text", entry.subject),
-    cell("tags", entry.happened.map((each) => metricTag(each.metric, each.at)))));
+  const rows = data.deliveries.map((entry) => h("tr", {}, cell("time", time(entry.created_at)), cell("fixed", channelName(entry.channel)),
+    h("th", { scope: "row", class: "text" }, h("a", { href: `#/messages/${encodeURIComponent(entry.delivery_id)}` }, entry.subject || "no subject")),
+    cell("email", entry.recipient), h("td", { class: "who" }, whose(entry)), cell("fixed", entry.origin),
+    cell("tags", entry.state === "scheduled" ? [tag("scheduled", "ignored"), " ", time(entry.send_at)] : entry.happened.map((each) => metricTag(each.metric, each.at)))));
+  const scheduled = data.deliveries.some((entry) => entry.state === "scheduled");
   return [sendBar(), h("p", { class: "totals" }, h("span", {}, `${count(data.total)} messages`), totals),
-    table("Messages, newest first", true, ["Sent", "Channel", "Person", "Of", "Subject", "What happened"], rows)];
+    scheduled ? h("div", { class: "bar" }, action("Send what is scheduled now", () => ask("POST", "scheduled/send"), (told) => `${count(told.sent)} sent`)) : null,
+    rows.length ? table("Messages, newest first", true, ["Made", "Channel", "Subject", "Recipient", "Person", "Of", "What happened"], rows) : null,
+    data.triggers.length ? triggersTable(data.triggers) : null].filter(Boolean);
+}
+
+const channelName = (channel) => channel.replaceAll("_", " ");
+const whose = (entry) => (entry.cio_id ? link(entry.cio_id, entry.who) : h("span", { class: "faint" }, entry.who ? `${entry.who} (not here)` : "nobody"));
+
+function triggersTable(triggers) {
+  const rows = triggers.map((entry) => h("tr", {}, cell("time", time(entry.created_at)),
+    h("th", { scope: "row", class: "fixed" }, `broadcast ${entry.broadcast_id}, trigger ${entry.id}`), cell("fixed", entry.audience.replaceAll("_", " ")),
+    cell("", tag(entry.state, { processed: "accepted", failed: "rejected", queued: "ignored" }[entry.state])), cell("number", count(entry.recipients)),
+    cell("text", entry.errors.map((error) => h("span", { class: "change" }, error)), entry.more_errors ? `and ${count(entry.more_errors)} more` : "")));
+  return table("Triggered broadcasts, newest first", false, ["Triggered", "Broadcast", "Audience", "State", "Recipients", "Errors"], rows);
+}
+
+const field = (name, value) => (value ? [h("dt", {}, name), h("dd", {}, value)] : []);
+
+// The message as its recipient would see it. HTML is shown in a frame in which nothing runs and nothing is fetched.
+function preview(message) {
+  const content = message.content;
+  if (content.disable_message_retention) return empty("The content was not kept", h("p", {}, "The call asked for that with disable_message_retention."));
+  const nothing = h("p", { class: "faint" }, `The call sent no text of its own: Customer.io fills in the template of ${message.origin} with the data.`);
+  if (message.channel === "email") {
+    const frame = message.body ? h("iframe", { sandbox: "", title: "Body of the message", src: `/_sandbox/browse/body?delivery_id=${encodeURIComponent(message.delivery_id)}` }) : null;
+    const plain = content.body_plain ? h("pre", { class: "plain" }, content.body_plain) : null;
+    const attached = Object.entries(content.attachments || {}).map(([name, size]) => h("span", { class: "tag" }, `${name}, ${bytes(size)}`));
+    return h("article", { class: "mail", "aria-label": "The message as it would look" },
+      h("h3", {}, message.subject || "no subject"), content.preheader ? h("p", { class: "faint" }, content.preheader) : null,
+      h("dl", {}, field("From", content.from || "the template's sender"), field("To", message.recipient), field("Cc", content.cc), field("Bcc", content.bcc),
+        field("Reply to", content.reply_to), Object.entries(content.headers || {}).map(([name, value]) => field(name, value))),
+      attached.length ? h("p", { class: "attached" }, attached) : null, frame, plain && frame ? h("p", { class: "faint" }, "As plain text:") : null, plain,
+      frame || plain ? null : nothing);
+  }
+  const bubble = message.channel === "push"
+    ? h("div", { class: "bubble" }, h("strong", {}, content.title || "no title"), h("span", {}, content.message || ""),
+      content.link ? h("span", { class: "mono faint" }, content.link) : null, content.image_url ? h("span", { class: "mono faint" }, content.image_url) : null)
+    : nothing;
+  const devices = message.devices.map((device) => `${device.device_platform}, ${device.device_id}`).join("; ");
+  return h("article", { class: "mail", "aria-label": "The message as it would look" },
+    h("dl", {}, field("To", message.recipient || "no device"), field("From", content.from), field("Devices", devices)), bubble);
+}
+
+function messageView(data) {
+  const back = h("p", {}, h("a", { href: "#/messages" }, "← All messages"));
+  const message = data.message;
+  if (!message) return [back, empty("This message is not here", h("p", {}, "Only so many are remembered, and a reset forgets them all."))];
+  const pairs = (values) => Object.keys(values).map((name) => h("tr", {}, h("th", { scope: "row", class: "text" }, name), cell("text", typed(values[name]))));
+  const steps = message.happened.map((each) => h("tr", {}, cell("", metricTag(each.metric)), cell("time", time(each.at))));
+  const asked = pairs(message.content);
+  return [back,
+    h("div", { class: "person" }, h("h2", {}, message.subject || `A message by ${channelName(message.channel)}`), tag(channelName(message.channel)), tag(message.state, { scheduled: "ignored" }[message.state] || (BAD.includes(message.state) ? "rejected" : "accepted")),
+      h("span", { class: "faint" }, `${message.origin}, to `, whose(message)), h("span", { class: "mono faint" }, message.delivery_id)),
+    h("div", { class: "columns" },
+      h("div", {}, preview(message)),
+      h("div", {},
+        message.state === "scheduled" ? h("p", {}, "Held until ", time(message.send_at), ".") : null,
+        message.reasons.length ? h("p", { class: "banner bad" }, message.reasons.join("; ")) : null,
+        Object.keys(message.data).length ? table("Data", false, ["Name", "Value"], pairs(message.data)) : empty("No data", h("p", {}, "The call sent no message_data.")),
+        steps.length ? table("What happened", false, ["What", "When"], steps) : null,
+        asked.length ? table("What else the call said", false, ["Name", "Value"], asked) : null))];
 }
 
 const BAD = ["bounced", "dropped", "failed", "undeliverable", "spammed"];
@@ -235,6 +296,7 @@ function refusedView(data) {
 function route() {
   const [view, person] = location.hash.replace(/^#\//, "").split("/");
   if (view === "people" && person) return { view: "people", url: `person?cio_id=${person}`, draw: personView };
+  if (view === "messages" && person) return { view, url: `message?delivery_id=${person}`, draw: messageView };
   if (view === "messages") return { view, url: "messages", draw: messagesView };
   if (view === "webhooks") return { view, url: "webhooks", draw: webhooksView };
   if (view === "events") return { view, url: "events", draw: eventsView };
