@@ -96,6 +96,11 @@ class RedisServer:
         with redis.Redis.from_url(self.url) as client:
             client.set(key, value)
 
+    def configure(self, setting: str, value: str) -> None:
+        """Change a setting until the next start."""
+        with redis.Redis.from_url(self.url) as client:
+            client.config_set(setting, value)
+
     def key_names(self) -> list[str]:
         """Of everything that it holds."""
         with redis.Redis.from_url(self.url, decode_responses=True) as client:

@@ -1,6 +1,7 @@
 """A process that uses a queue until it is killed: `python -m tests.messaging.child URL ROLE FILE`.
 
-What it knows to be done it appends to the file, a line each: ids that were put, or bodies that were settled.
+It writes down what it does, a line each: a producer the numbers that were acknowledged, a worker
+`try <number>` before and `done <number>` after it settled.
 """
 
 from __future__ import annotations
@@ -18,12 +19,14 @@ PUT_AT_ONCE = 7
 
 
 async def put(url: str, record: Path) -> None:
-    """Numbered messages, seven at a time, the numbers of a put next to each other."""
+    """Numbered messages, seven at a time; a number is never used twice, not even by the next producer."""
+    before = record.read_text().split() if record.exists() else []
+    start = (int(before[-1]) // 100_000 + 1) * 100_000 if before else 0
     with record.open("a", buffering=1) as log:
         async with open_queue(url) as queue:
-            for first in itertools.count(0, PUT_AT_ONCE):
+            for first in itertools.count(start, PUT_AT_ONCE):
                 numbers = range(first, first + PUT_AT_ONCE)
-                await queue.put([NewMessage("track", f"line:{n % LINES}", b"%d" % n) for n in numbers])
+                await queue.put([NewMessage("track", line_of(n), b"%d" % n) for n in numbers])
                 log.write("".join(f"{n}\n" for n in numbers))
 
 
@@ -32,12 +35,18 @@ async def work(url: str, record: Path) -> None:
     with record.open("a", buffering=1) as log:
         async with open_queue(url) as queue:
             while True:
-                taken = await queue.take("track", 5, 0.3)
-                lost = await queue.settle([Delivered(one) for one in taken])
-                if not lost:
-                    log.write("".join(f"{one.order_key} {one.body.decode()}\n" for one in taken))
+                taken = await queue.take("track", 5, 1.0)
+                log.write("".join(f"try {one.body.decode()}\n" for one in taken))
+                for one in taken:
+                    if not await queue.settle([Delivered(one)]):
+                        log.write(f"done {one.body.decode()}\n")
                 if not taken:
                     await queue.wait("track", 0.1)
+
+
+def line_of(number: int) -> str:
+    """The line of a message."""
+    return f"line:{number % LINES}"
 
 
 if __name__ == "__main__":
