@@ -75,8 +75,14 @@ def _gateway_told(callers: Callers | None) -> str:
     if callers is None:
         return "off: there are no tokens (cio tokens create)"
     access = callers.access
-    told = f"on, {len(access.tokens)} tokens"
-    return f"{told}, {len(access.google)} Google identities" if callers.takes_identities else told
+    told = f"on, {_counted(len(access.tokens), 'token')}"
+    return (
+        f"{told}, {_counted(len(access.google), 'account')} of Google" if callers.takes_identities else told
+    )
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _gateway(settings: Settings, callers: Callers) -> Gateway:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, String
 from cio_pipelines.customerio import Audience, TransactionalMessage, limits
 from cio_pipelines.customerio.audiences import audience_from_json
 from cio_pipelines.customerio.transactional import message_from_json
-from cio_pipelines.gateway.models import Body, Data, Moment, Queued, example
+from cio_pipelines.gateway.models import WHOLE, Body, Data, Moment, Queued, example
 
 Line = Annotated[str, StringConstraints(min_length=1, max_length=10_000, pattern=r"^[^\r\n]+$")]
 Text = Annotated[str, StringConstraints(min_length=1)]
@@ -38,12 +38,14 @@ class PushDevice(Body):
     attributes: dict[str, str] | None = None
 
 
+Template = Annotated[
+    Annotated[StrictInt, Field(ge=1), WHOLE] | Line,
+    Field(description="The template's number or trigger name."),
+]
+Person = Annotated[Identifiers, Field(description="The person it is about.")]
+
+
 class _Message(Body):
-    transactional_message_id: Annotated[
-        Annotated[StrictInt, Field(ge=1)] | Line | None,
-        Field(description="The template's number or trigger name."),
-    ] = None
-    identifiers: Annotated[Identifiers | None, Field(description="The person it is about.")] = None
     message_data: Annotated[Data | None, Field(description="What fills the template.")] = None
     send_at: Annotated[Moment | None, Field(description="Sent by Customer.io then, up to 90 days ahead.")] = (
         None
@@ -53,10 +55,17 @@ class _Message(Body):
     auto_create: Flag = None
 
 
+class _FromTemplate(_Message):
+    transactional_message_id: Template
+    identifiers: Person
+
+
 class Email(_Message):
     """An e-mail. Without a template it needs subject, from and a body."""
 
     kind: Literal["email"]
+    transactional_message_id: Template | None = None
+    identifiers: Person | None = None
     to: Annotated[Line, Field(description="Addresses by commas, 15 in all of to, cc and bcc.")]
     sender: Annotated[Line | None, Field(alias="from")] = None
     reply_to: Line | None = None
@@ -78,7 +87,7 @@ class Email(_Message):
     disable_css_preprocessing: Flag = None
 
 
-class Push(_Message):
+class Push(_FromTemplate):
     """A push notification."""
 
     kind: Literal["push"]
@@ -95,7 +104,7 @@ class Push(_Message):
     disable_message_retention: Flag = None
 
 
-class Sms(_Message):
+class Sms(_FromTemplate):
     """A text message."""
 
     kind: Literal["sms"]
@@ -106,13 +115,13 @@ class Sms(_Message):
     disable_message_retention: Flag = None
 
 
-class InApp(_Message):
+class InApp(_FromTemplate):
     """A message within the application."""
 
     kind: Literal["in_app"]
 
 
-class InboxMessage(_Message):
+class InboxMessage(_FromTemplate):
     """A message in the application's inbox."""
 
     kind: Literal["inbox_message"]
@@ -213,7 +222,7 @@ class Broadcast(Queued):
         data={"headline": "The shop is open"},
     )
 
-    broadcast_id: Annotated[StrictInt, Field(ge=1, le=2**53)]
+    broadcast_id: Annotated[StrictInt, Field(ge=1, le=2**53), WHOLE]
     audience: Annotated[
         DefaultAudience | Filter | Ids | Emails | PerUserData | DataFile, Field(discriminator="kind")
     ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StrictInt, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictInt, StringConstraints
 
 from cio_pipelines.customerio import limits
 from cio_pipelines.messaging.queue.protocol import MessageStatus, QueueName, State
@@ -24,7 +24,16 @@ PersonId = Annotated[
     StringConstraints(min_length=1, max_length=limits.PERSON_ID_BYTES),
     Field(description="The person's id in the workspace.", examples=["user-123"]),
 ]
-Moment = Annotated[StrictInt, Field(ge=0, le=LATEST, examples=[1_750_000_000])]
+
+
+def _whole(value: object) -> object:
+    """JSON knows no integers: 3.0 is as whole as 3."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+WHOLE = BeforeValidator(_whole)
+"""Stands last in an annotation: what stands before it is not seen in the JSON schema otherwise."""
+Moment = Annotated[StrictInt, Field(ge=0, le=LATEST, examples=[1_750_000_000]), WHOLE]
 Data = dict[str, Any]
 Profile = Annotated[
     dict[

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, FastAPI, Path, Request, Security
 from fastapi.exceptions import RequestValidationError
 from fastapi.security import HTTPBearer
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
@@ -16,6 +17,21 @@ from cio_pipelines.gateway.intake import Called, Intake, intake_of
 from cio_pipelines.gateway.messages import Broadcast, Transactional
 from cio_pipelines.gateway.models import Accepted, Identify, MessageState, PersonId, Suppress, Track
 from cio_pipelines.gateway.problems import Problem, ProblemBody
+
+
+class _PersonConvertor(Convertor[str]):
+    """An id as it stands in a path: with slashes and line breaks, if it has any."""
+
+    regex = r"[\s\S]*"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("person", _PersonConvertor())
 
 _ULID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}", re.ASCII)
 
@@ -109,7 +125,7 @@ async def broadcasts(body: Broadcast, call: Called) -> Accepted:
     )
 
 
-@_router.delete("/people/{person_id:path}", status_code=202, responses=_with_body(_KEEPING))
+@_router.delete("/people/{person_id:person}", status_code=202, responses=_with_body(_KEEPING))
 async def delete(person_id: Annotated[PersonId, Path()], call: Called) -> Accepted:
     """Delete a person at Customer.io; an id with a slash is sent with %2F. Scope: delete."""
     return await call.keep(None, lambda service, options: service.enqueue_delete(person_id, options=options))

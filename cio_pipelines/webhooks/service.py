@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
@@ -13,7 +14,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi_offline import FastAPIOffline
 from prometheus_client.registry import Collector
 from pydantic import BaseModel
-from starlette.routing import Route
+from starlette.routing import Mount, Route
 from starlette.types import ASGIApp
 
 from cio_pipelines.landing import LandingZone
@@ -137,7 +138,7 @@ def create_app(
     app.router.routes.insert(0, Route(WEBHOOK_PATH, receiver, include_in_schema=False))
     _add_operators_routes(app, Readiness(zone, workers), metrics, parts)
     for part in parts:
-        app.mount(part.path, part.app)
+        app.router.routes.append(_mount(part))
         metrics.registry.register(part.collector)
 
     def openapi() -> dict[str, Any]:
@@ -153,6 +154,13 @@ def create_app(
 
     app.openapi = openapi
     return app
+
+
+def _mount(part: Part) -> Mount:
+    mount = Mount(part.path, part.app)
+    # else a path with a line break would pass by the part, and by whatever it asks of its callers
+    mount.path_regex = re.compile(mount.path_regex.pattern, re.DOTALL)
+    return mount
 
 
 def _add_operators_routes(

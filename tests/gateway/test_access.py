@@ -87,7 +87,7 @@ def test_whoever_has_no_token_is_told_nothing(gateway: Served, authorization: st
     if authorization is not None:
         given = authorization.replace("TOKEN", gateway.token).replace("HASH", gateway.entries[0].sha256)
         headers[b"Authorization"] = given.replace("SHORT", gateway.token[:-1]).encode("latin-1")
-    for path in ("/v1/identify", "/v1/none", f"/v1/messages/{UNKNOWN_ID}"):
+    for path in ("/v1/identify", "/v1/none", f"/v1/messages/{UNKNOWN_ID}", "/v1/people/%0A"):
         answer = gateway.client.post(path, json=PERSON, headers=headers)
         assert (answer.status_code, answer.json()["error"]) == (401, "unauthenticated")
         assert answer.headers["www-authenticate"] == "Bearer"

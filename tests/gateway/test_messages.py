@@ -63,10 +63,10 @@ def test_a_message_is_in_the_queue_when_it_is_accepted(
 
 def test_a_person_is_deleted_by_an_id_that_may_hold_slashes(tmp_path: Path) -> None:
     with serving(tmp_path) as gateway:
-        assert gateway.call("DELETE", "/v1/people/a%2Fb%20ü").status_code == 202
+        assert gateway.call("DELETE", "/v1/people/a%2Fb%20ü%0A").status_code == 202
         [taken] = gateway.take("identify")
     operation = json.loads(taken.body)
-    assert (operation["action"], operation["identifiers"]) == ("delete", {"id": "a/b ü"})
+    assert (operation["action"], operation["identifiers"]) == ("delete", {"id": "a/b ü\n"})
 
 
 def test_messages_about_a_person_keep_their_order_across_routes(tmp_path: Path) -> None:
