@@ -26,6 +26,7 @@ from cio_pipelines.customerio.errors import (
     TransportError,
     Unauthorized,
 )
+from cio_pipelines.customerio.quiet import unlogged
 from cio_pipelines.customerio.redirects import REDIRECTS, Origin, redirect_target
 from cio_pipelines.customerio.retry import RetryBudget, RetryPolicy, Timeouts, retry_after_seconds
 from cio_pipelines.customerio.throttle import Throttle
@@ -236,7 +237,8 @@ class ApiTransport:
         account.status = None
         doubted, account.in_doubt = account.in_doubt, True  # also when the deadline breaks this off
         try:
-            response = await self._http.request(method, url, content=body or None)
+            with unlogged():
+                response = await self._http.request(method, url, content=body or None)
         except (httpx.HTTPError, OSError) as error:
             failure = faults.from_exchange(error)
             account.in_doubt = doubted or failure.was_accepted == "unknown"
