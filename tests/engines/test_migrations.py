@@ -16,13 +16,14 @@ from .test_sync import ATTRIBUTES, person
 
 
 def of_version_1(rig: EngineRig) -> None:
-    """The tables as release 1 made them: plans and ledgers know no day."""
+    """The tables as release 1 made them: plans and ledgers know no day, the snapshot no direct word."""
     with rig.warehouse.connect() as connection:
         connection.execute(sa.schema.CreateSchema(state.SCHEMA, if_not_exists=True))
         old = sa.MetaData(schema=state.SCHEMA)
         for table in state.metadata.sorted_tables:
             connection.execute(sa.schema.DropTable(table, if_exists=True))
-            columns = [sa.Column(c.name, c.type) for c in table.columns if c.name != "run_date"]
+            known = [c for c in table.columns if c.name not in ("run_date", "direct")]
+            columns = [sa.Column(c.name, c.type) for c in known]
             connection.execute(sa.schema.CreateTable(sa.Table(table.name, old, *columns)))
         connection.execute(state.state_version.insert().values(version=1, applied_at=datetime.now(UTC)))
 

@@ -26,6 +26,9 @@ VERSION_1 = {
         entry varchar, person_id varchar, phase integer, operation varchar, operations bigint,
         accepted bigint, http_status integer, reason varchar, field varchar, message varchar, attempts bigint,
         bytes_sent bigint, seconds double""",
+    "synced_people": """workspace varchar, sync varchar, person_id varchar, state varchar,
+        attributes_hash varchar, attributes varchar, mapping_version varchar, source_updated_at timestamp,
+        synced_at timestamp, run_id varchar""",
 }
 """The tables that later versions changed, as version 1 made them, columns in its order."""
 
@@ -115,7 +118,7 @@ def test_plans_and_ledgers_of_version_1_expire(lived: Rig) -> None:
 
     with pytest.raises(UnknownRun):
         lived.engine().summary("run-1")
-    for table in VERSION_1:
+    for table in VERSION_1.keys() - {"synced_people"}:
         assert lived.state(f"select count(*) from {table} where run_id = 'run-1'") == [(0,)], table
     assert lived.state("select count(*) from synced_people") == [(5,)]
 
