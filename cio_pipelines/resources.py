@@ -15,6 +15,8 @@ from cio_pipelines.customerio import CustomerIOError
 from cio_pipelines.exports.audit import ExportAudit
 from cio_pipelines.exports.load import ExportLoad
 from cio_pipelines.landing import LandingError, LandingZone
+from cio_pipelines.letters import Census, census
+from cio_pipelines.messaging.queue.errors import QueueError
 from cio_pipelines.progress import listener
 from cio_pipelines.settings import Settings, SettingsError, load_settings
 from cio_pipelines.sync.engine import PeopleSync
@@ -34,7 +36,7 @@ def telling_failures() -> Generator[None]:
     """Turns the library's errors into failures that say what to do and are not retried."""
     try:
         yield
-    except (SettingsError, SyncError, WarehouseError, LandingError, CustomerIOError) as error:
+    except (SettingsError, SyncError, WarehouseError, LandingError, QueueError, CustomerIOError) as error:
         raise dg.Failure(description=str(error), allow_retries=False) from error
 
 
@@ -141,3 +143,17 @@ class ExportsResource(dg.ConfigurableResource[None]):
                 PEOPLE.name,
                 workspace_id=settings.customerio_workspace_id,
             )
+
+
+class LettersResource(dg.ConfigurableResource[None]):
+    """Dead letters of the syncs and of the message queue."""
+
+    @property
+    def settings(self) -> Settings:
+        """The settings. Raises SettingsError."""
+        return load_settings()
+
+    def census(self, context: Context) -> Census:
+        """What there is; what it raises becomes a failure that says what to do and is not retried."""
+        with telling_failures(), billed_warehouse(self.settings, context) as warehouse:
+            return census(self.settings, warehouse)

@@ -134,6 +134,9 @@ class Settings(BaseModel):
     cio_worker_drain_seconds: Annotated[float, Field(gt=0)] = 25.0
     cio_message_attempts: Annotated[int, Field(ge=1)] = 3
     cio_resend_unknown: bool = False
+    cio_max_dead_letters: Count = 1_000
+    cio_dead_letter_hours: Annotated[float, Field(gt=0)] = 72
+    cio_queue_stall_minutes: Annotated[float, Field(gt=0)] = 15
     cio_sync_cron: str = "*/15 * * * *"
     cio_full_sync_cron: str = "30 3 * * *"
 

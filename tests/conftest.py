@@ -22,6 +22,8 @@ _NAMES_SOMETHING_REAL = (
 def pytest_configure(config: pytest.Config) -> None:
     for name in [name for name in os.environ if name.startswith(_NAMES_SOMETHING_REAL)]:
         del os.environ[name]
+    # no test works on the queue of whoever runs it
+    os.environ["QUEUE_URL"] = f"sqlite://{config.rootpath}/.pytest_cache/queue-{os.getpid()}.sqlite"
     # shared by all workers and runs: dbt parses the project once, not once a process
     os.environ["DBT_TARGET_PATH"] = str(config.rootpath / ".pytest_cache" / "dbt")
 

@@ -95,6 +95,7 @@ def cli(tmp_path: Path, sandbox: SandboxServer, company: Path, dagster_home: Pat
             "WAREHOUSE_URL": f"duckdb:///{database}",
             "DAGSTER_HOME": str(dagster_home),
             "LANDING_URL": f"file://{tmp_path / 'landing'}",
+            "QUEUE_URL": f"sqlite://{tmp_path / 'queue.sqlite'}",
             "CUSTOMERIO_TRACK_URL": sandbox.url,
         },
     )

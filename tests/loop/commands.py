@@ -119,5 +119,6 @@ def environment(folder: Path, warehouse_url: str, sandbox: SandboxServer) -> dic
     return {
         "WAREHOUSE_URL": warehouse_url,
         "LANDING_URL": f"file://{folder / 'landing'}",
+        "QUEUE_URL": f"sqlite://{folder / 'queue.sqlite'}",
         "CUSTOMERIO_TRACK_URL": sandbox.url,
     }
