@@ -89,7 +89,7 @@ class AppClient(BroadcastCalls, PeopleCalls, SegmentCalls, ExportCalls, Suppress
             f"app.send_{message.kind}",
             "POST",
             message.path,
-            body=message.encode(),
+            encode=message.encode,
             repeatable=False,
             throttle=self._transactional,
             operations=1,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from cio_pipelines.customerio import checks
 from cio_pipelines.customerio.app_calls import AppCalls, Call
@@ -52,7 +53,7 @@ class BroadcastCalls(AppCalls):
             "app.trigger_broadcast",
             "POST",
             _path(broadcast_id),
-            body=trigger_body(audience, data),
+            encode=partial(trigger_body, audience, data),
             repeatable=False,
             throttle=self._broadcasts,
             operations=1,

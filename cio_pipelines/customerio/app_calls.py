@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
@@ -22,7 +22,8 @@ Query = Mapping[str, str | int | bool | None]
 class Call:
     """A request of the App API. `path` has its values percent-encoded already.
 
-    One that is not `repeatable` is tried again only when it was surely not accepted.
+    One that is not `repeatable` is tried again only when it was surely not accepted. `encode` makes the body
+    within the measured call, so that what is refused before sending has its event too.
     """
 
     operation: str
@@ -30,6 +31,7 @@ class Call:
     path: str = field(repr=False)
     query: Query | None = field(default=None, repr=False)
     body: bytes = field(default=b"", repr=False)
+    encode: Callable[[], bytes] | None = field(default=None, repr=False)
     repeatable: bool = True
     throttle: Throttle | None = None
     operations: int = 0
@@ -51,12 +53,13 @@ class AppCalls(ApiClient):
         """
         account = self._transport.open_account(call.operation)
         with self._measured(account, call.operations):
+            body = call.body if call.encode is None else call.encode()
             try:
                 reply = await self._transport.request(
                     account,
                     call.method,
                     call.target,
-                    call.body,
+                    body,
                     repeatable=call.repeatable,
                     throttle=call.throttle,
                 )
@@ -65,9 +68,9 @@ class AppCalls(ApiClient):
                     # An unknown path is answered in HTML: Customer.io itself said this.
                     error.remedy = "Customer.io knows no such thing: check the identifier and its kind."
                 raise
-            body = documented(account, reply)
+            answer = documented(account, reply)
             try:
-                return msgspec.convert(body, kind, strict=False)
+                return msgspec.convert(answer, kind, strict=False)
             except msgspec.ValidationError as fault:
                 place = str(fault).rpartition(" - at ")[2] if " - at " in str(fault) else "`$`"
             raise unreadable(account, reply, f"the value {place} is missing or of the wrong type")

@@ -268,8 +268,12 @@ async def test_doubt_of_an_earlier_attempt_outlives_a_later_refusal(
             assert (caught.value.was_accepted, caught.value.attempts) == (doubt, 2)
 
 
-async def test_what_is_refused_here_is_not_sent(server: ScriptedServer, connect_app: Connect) -> None:
+async def test_what_is_refused_here_is_not_sent(
+    server: ScriptedServer, connect_app: Connect, events: list[CallEvent]
+) -> None:
     async with connect_app() as client:
+        with pytest.raises(InvalidOperation):
+            await client.trigger_broadcast(1, Ids([]))
         with pytest.raises(InvalidOperation) as caught:
             await client.send(TransactionalSms(to="0123", transactional_message_id=1, identifiers=ANN))
         with pytest.raises(InvalidOperation) as other:
@@ -277,6 +281,10 @@ async def test_what_is_refused_here_is_not_sent(server: ScriptedServer, connect_
     assert (caught.value.field, caught.value.was_accepted) == ("to", "no")
     assert other.value.field == "broadcast_id"
     assert server.received == []
+    assert [(e.operation, e.outcome, e.error, e.attempts) for e in events] == [
+        ("app.trigger_broadcast", "failed", "InvalidOperation", 0),
+        ("app.send_sms", "failed", "InvalidOperation", 0),
+    ]
 
 
 async def test_errors_of_the_app_api_are_told_in_its_own_forms(

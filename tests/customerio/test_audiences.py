@@ -4,6 +4,8 @@ from typing import Any
 
 import orjson
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from cio_pipelines.customerio import (
     Audience,
@@ -170,3 +172,38 @@ def test_json_that_is_no_audience_is_refused_by_name(value: dict[str, Any], fiel
     with pytest.raises(InvalidOperation) as caught:
         audience_from_json(value)
     assert caught.value.field == field
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=6,
+)
+_ENTRY = st.fixed_dictionaries({}, optional={"id": _JSON, "email": _JSON, "data": _JSON})
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.fixed_dictionaries(
+        {"kind": st.sampled_from(list(AUDIENCES))},
+        optional={
+            "recipients": st.just(IN_4) | _JSON | st.dictionaries(st.sampled_from(["and", "not"]), _JSON),
+            "ids": _JSON | st.lists(st.text(), min_size=1),
+            "emails": _JSON,
+            "per_user_data": _JSON | st.lists(_ENTRY, min_size=1),
+            "data_file_url": _JSON | st.text().map(lambda text: f"https://{text}"),
+            "id_ignore_missing": _JSON,
+        },
+    )
+)
+def test_any_json_makes_an_audience_or_an_invalid_operation(value: dict[str, Any]) -> None:
+    # One member that names people and perhaps a flag: with more of them nothing would be an audience.
+    kind = value["kind"]
+    own = {"filter": "recipients", "data_file": "data_file_url"}.get(kind, kind)
+    value = {name: value[name] for name in ("kind", own, "id_ignore_missing") if name in value}
+    try:
+        audience = audience_from_json(value)
+        body = trigger_body(audience)
+    except InvalidOperation:
+        return
+    assert trigger_body(audience_from_json(audience_to_json(audience))) == body
