@@ -65,7 +65,9 @@ class Putter:
                     await self._keep(group)
                 except BaseException as error:
                     self._fail(group, error)
-                    raise
+                    # its callers have it: raised again, asyncio would log its text, and others would wait
+                    if not isinstance(error, Exception):
+                        raise
         finally:
             self._writing = None
 

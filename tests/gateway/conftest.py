@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -82,6 +82,7 @@ def serving(
     max_messages: int = 100_000,
     identities: Identities | None = None,
     queue_url: str | None = None,
+    queue: Callable[[], Queue] | None = None,
     look_seconds: float = 0.05,
 ) -> Iterator[Served]:
     """Serve with everything in a folder."""
@@ -90,7 +91,7 @@ def serving(
     write_access(tokens, Access(tokens=(entry,)))
     part = Gateway(
         Callers(tokens, identities, look_seconds=look_seconds),
-        lambda: QueuedMessagingService(open_queue(url, max_messages=max_messages)),
+        lambda: QueuedMessagingService(queue() if queue else open_queue(url, max_messages=max_messages)),
         limits,
     )
     app = create_app(zone=LandingZone(f"file://{folder / 'landing'}"), keys=[KEY], parts=[part])

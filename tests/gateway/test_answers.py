@@ -228,6 +228,19 @@ def test_a_body_that_does_not_arrive_is_given_up(small: Served) -> None:
         assert connection.recv(1_000).startswith(b"HTTP/1.1 408 ")
 
 
+def test_no_more_arrives_at_once_than_there_is_room_for(tmp_path: Path) -> None:
+    with serving(tmp_path, limits=GatewayLimits(max_bytes=10_000, body_seconds=30)) as served:
+        head = HEAD.replace("5000", "10000") + "Authorization: Bearer TOKEN\n\n"
+        held = [raw(served, head + "x" * 9_900) for _ in range(16)]
+        time.sleep(0.3)
+        with raw(served, head + "x" * 9_900) as one_more:
+            assert one_more.recv(1_000).startswith(b"HTTP/1.1 503 ")
+        for connection in held:
+            connection.close()
+        # what has gone leaves its room
+        eventually(lambda: served.post("/v1/identify", PERSON).status_code == 202)
+
+
 @pytest.mark.parametrize("credentials", ["", "Authorization: Bearer wrong\n"])
 def test_who_calls_is_known_before_anything_of_the_body_is_read(small: Served, credentials: str) -> None:
     started = time.monotonic()

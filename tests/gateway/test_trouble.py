@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import shutil
+import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+
+from cio_pipelines.cli.logs import JsonLines
+from cio_pipelines.gateway.access import Access, GoogleIdentity, write_access
+from cio_pipelines.messaging.queue.protocol import NewMessage, Receipt
+from cio_pipelines.messaging.queue.sqlite import SqliteQueue
 
 from .conftest import PERSON, Served, eventually, serving
 
@@ -86,3 +93,36 @@ def test_what_was_accepted_is_there_after_a_restart(tmp_path: Path) -> None:
         shutil.copy(file, copy)
     with serving(copy) as gateway:
         assert [taken.message_id for taken in gateway.take("identify")] == kept
+
+
+class Careless:
+    """Knows an identity, and fails in a way that nobody foresaw, with a text that quotes it."""
+
+    async def email_of(self, token: str) -> str | None:
+        raise RuntimeError(token)
+
+
+class Broken(SqliteQueue):
+    """A store that fails in a way that nobody foresaw."""
+
+    async def put(self, messages: Sequence[NewMessage]) -> list[Receipt]:
+        raise RuntimeError(messages[0].body.decode())
+
+
+@pytest.mark.parametrize("is_at_the_door", [True, False])
+def test_a_fault_of_ours_has_the_same_shape_and_its_text_is_told_nobody(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, *, is_at_the_door: bool
+) -> None:
+    queue = Broken(tmp_path / "queue.sqlite", max_messages=10)
+    identity = GoogleIdentity(email="ada@example.com", scopes=("identify",))
+    with serving(tmp_path, identities=Careless(), queue=lambda: queue) as gateway:
+        write_access(gateway.tokens, Access(tokens=tuple(gateway.entries), google=(identity,)))
+        time.sleep(0.1)
+        answer = gateway.post("/v1/identify", PERSON, token="ada.token.x" if is_at_the_door else None)
+    assert (answer.status_code, answer.json()["error"]) == (500, "internal")
+    assert set(answer.json()) == {"error", "message", "faults"}
+    [record] = [record for record in caplog.records if record.levelname == "ERROR"]
+    line = JsonLines().format(record)
+    assert record.message == "a request failed"
+    assert '"error": "RuntimeError"' in line
+    assert not any(secret in line + answer.text for secret in ("ada", "user-1", "pro"))
