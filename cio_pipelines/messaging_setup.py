@@ -12,8 +12,10 @@ from cio_pipelines.messaging.queue import open_queue
 from cio_pipelines.messaging.queue.errors import QueueError
 from cio_pipelines.messaging.queue.protocol import Queue, QueueName
 from cio_pipelines.messaging.queued import QueuedMessagingService
+from cio_pipelines.messaging.repository import WAIT_SECONDS, UserMessagingRepository
 from cio_pipelines.messaging.worker import Worker
 from cio_pipelines.settings import LOCAL, SANDBOX_PORT, Settings, SettingsError
+from cio_pipelines.warehouse import Warehouse
 
 _ONCE = RetryPolicy(max_attempts=1)
 """A worker's clients try once: it is the queue that tries again."""
@@ -34,6 +36,18 @@ def message_queue(settings: Settings) -> Queue:
 def queued_messages(settings: Settings) -> QueuedMessagingService:
     """The service over that queue, not entered yet. Raises SettingsError."""
     return QueuedMessagingService(message_queue(settings), wait_seconds=settings.cio_queue_wait_seconds)
+
+
+def user_repository(
+    settings: Settings, warehouse: Warehouse | None = None, *, wait_seconds: float = WAIT_SECONDS
+) -> UserMessagingRepository:
+    """Who syncs one user of this workspace. Raises SettingsError or WarehouseUnavailable."""
+    return UserMessagingRepository(
+        warehouse or settings.warehouse(),
+        settings.sync_settings(),
+        settings.track_client,
+        wait_seconds=wait_seconds,
+    )
 
 
 def app_client(settings: Settings, retry: RetryPolicy | None = None) -> AppClient:

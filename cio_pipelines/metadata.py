@@ -62,6 +62,7 @@ def of_plan(plan: Plan) -> Metadata:
         "seconds": plan.seconds,
         "window": str(plan.window),
         **({} if plan.absent is None else {"absent_from_mart": plan.absent}),
+        **({"ahead_of_mart": plan.ahead} if plan.ahead else {}),
         **({} if plan.estimated_bytes is None else {"estimated_bytes": plan.estimated_bytes}),
     }
 

@@ -146,6 +146,15 @@ class Mart:
         )
 
 
+def is_ahead(snapshot: sa.FromClause, updated_at: Column) -> Column:
+    """Whether a snapshot's row is the application's own word, of later than what the mart knows.
+
+    What the mart says then is old: it must not undo what was sent.
+    """
+    late = sa.and_(snapshot.c.direct, updated_at < snapshot.c.source_updated_at)
+    return sa.func.coalesce(late, sa.false())
+
+
 def _faults_of(name: str, kind: Kind, column: Column) -> list[tuple[Column, str, str]]:
     found: list[tuple[Column, str, str]] = []
     where = f"attributes.{name}"

@@ -20,7 +20,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from cio_pipelines.sync.candidates import Mart
+from cio_pipelines.sync.candidates import Mart, is_ahead
 from cio_pipelines.sync.delivery import deliver
 from cio_pipelines.sync.engine import PeopleSync, whole_second
 from cio_pipelines.sync.erasing import plan_erasures
@@ -28,7 +28,7 @@ from cio_pipelines.sync.errors import InvalidUser, SyncInProgress
 from cio_pipelines.sync.given import Given, Known, fill, read_person_id, read_users
 from cio_pipelines.sync.key import SyncKey
 from cio_pipelines.sync.overlay import lay_over, lay_tombstones
-from cio_pipelines.sync.planning import Planner, is_ahead
+from cio_pipelines.sync.planning import Planner
 from cio_pipelines.sync.results import Outcome, UserOutcome, outcomes_of
 from cio_pipelines.sync.runs import DIRECT, Runs, run_key
 from cio_pipelines.sync.state import dead_letters, sync_plan, synced_people

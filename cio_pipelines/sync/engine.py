@@ -26,6 +26,7 @@ from cio_pipelines.customerio import TrackClient
 from cio_pipelines.sync import manners
 from cio_pipelines.sync.base import BaseSync
 from cio_pipelines.sync.candidates import Mart
+from cio_pipelines.sync.counting import absent_people, ahead_people, known_people, mart_rows
 from cio_pipelines.sync.erasing import plan_erasures
 from cio_pipelines.sync.errors import SourceContractError
 from cio_pipelines.sync.guards import Approvals, Counts, erasure_verdict, people_verdicts
@@ -98,11 +99,11 @@ class PeopleSync(BaseSync):
             if runs.unfinished(run_id):
                 with self._leased(connection, run_id) as lease:
                     lease.release(connection)
-            mart_rows = planner.mart_rows()
+            rows = mart_rows(planner)
             extracted, tombstoned = planner.count(selection)
             runs.expire(self._settings.retention_days)
             runs.begin(run_id, PEOPLE, window, extracted_at, mart.mapping)
-        return Extraction(run_id, window, extracted_at, mart_rows, extracted, tombstoned)
+        return Extraction(run_id, window, extracted_at, rows, extracted, tombstoned)
 
     def plan(self, run_id: str, approvals: Approvals = Approvals(), *, dry_run: bool = False) -> Plan:  # noqa: B008
         """Decide what the run sends. A blocked plan is kept to be read and can never be pushed.
@@ -125,7 +126,7 @@ class PeopleSync(BaseSync):
                     selection, shared_emails_conflict=self._settings.shared_emails_conflict
                 )
                 tallies = planner.tallies()
-                known = planner.known_people(exact=window.is_full)
+                known = known_people(planner, exact=window.is_full)
                 counts = Counts(
                     known=known,
                     changed=tallies.sent(why="changed") + tallies.sent(why="silent"),
@@ -149,8 +150,8 @@ class PeopleSync(BaseSync):
                     mapping_version=mart.mapping.version,
                     attributes=len(mart.mapping.described),
                     verdicts=people_verdicts(counts, self._settings.guards, approvals),
-                    absent=planner.absent_people() if window.is_full else None,
-                    ahead=planner.ahead_people(selection),
+                    absent=absent_people(planner) if window.is_full else None,
+                    ahead=ahead_people(planner, selection),
                     estimated_bytes=decided.estimated_bytes,
                     seconds=time.monotonic() - started,
                     dry_run=dry_run,
@@ -172,7 +173,7 @@ class PeopleSync(BaseSync):
             tombstones, _ = planner.count((mart.deleted_at.is_not(None),))
             left_alone = plan_erasures(planner)
             tallies = planner.tallies()
-            known = planner.known_people()
+            known = known_people(planner)
             people = tallies.operations.get("delete", 0)
             counts = Counts(known=known, erased=tallies.sent(operation="delete"))
             plan = Plan(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from cio_pipelines.customerio.limits import PERSON_ID_BYTES
-from cio_pipelines.sync.candidates import PERSON_ID_FIELD
-from cio_pipelines.sync.planning import BLOCKED, Planner, is_ahead
+from cio_pipelines.sync.candidates import PERSON_ID_FIELD, is_ahead
+from cio_pipelines.sync.planning import BLOCKED, Planner
 from cio_pipelines.sync.state import ERASURE_HASH, dead_letters, open_people, synced_people
 from cio_pipelines.warehouse import functions as fn
 

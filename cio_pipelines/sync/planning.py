@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from cio_pipelines.sync.candidates import PERSON_ID_FIELD, Mart
+from cio_pipelines.sync.candidates import PERSON_ID_FIELD, Mart, is_ahead
 from cio_pipelines.sync.errors import SourceContractError
 from cio_pipelines.sync.key import RunKey
 from cio_pipelines.sync.quarantine import quarantine
@@ -27,15 +27,6 @@ BLOCKED = ("suppressed", "deleted")
 
 Selection = Sequence[Column]
 """Conditions on the mart that exclude each other; the rows of any of them are selected."""
-
-
-def is_ahead(snapshot: sa.FromClause, updated_at: Column) -> Column:
-    """Whether a snapshot's row is the application's own word, of later than what the mart knows.
-
-    What the mart says then is old: it must not undo what was sent.
-    """
-    late = sa.and_(snapshot.c.direct, updated_at < snapshot.c.source_updated_at)
-    return sa.func.coalesce(late, sa.false())
 
 
 _WAITING_BY_NAME = 1_000
@@ -107,10 +98,6 @@ class Planner:
         counts = sa.select(sa.func.count(), sa.func.count(self.mart.deleted_at)).select_from(self.mart.table)
         found = [self.connection.rows(counts.where(condition))[0] for condition in selection]
         return sum(int(row[0]) for row in found), sum(int(row[1]) for row in found)
-
-    def mart_rows(self) -> int:
-        """How many rows the mart has."""
-        return int(self.connection.scalar(sa.select(sa.func.count()).select_from(self.mart.table)))
 
     def check_ids(self, selection: Selection) -> None:
         """Raises SourceContractError for null or repeated ids among the selected rows."""
@@ -273,35 +260,10 @@ class Planner:
         """The plan in numbers."""
         return count_plan(self.connection, self.run)
 
-    def known_people(self, *, exact: bool = True) -> int:
-        """The guards' denominator: the larger of people identified in the snapshot and living in the mart.
-
-        Without `exact` those with a tombstone count as living, which spares a look at the whole mart.
-        """
-        snapshot = sa.select(sa.func.count()).where(
-            self.run.sync.owns(synced_people), synced_people.c.state == "identified"
-        )
-        rows, tombstoned = self.count((sa.true(),)) if exact else (self.mart_rows(), 0)
-        return max(int(self.connection.scalar(snapshot)), rows - tombstoned)
-
-    def ahead_people(self, selection: Selection) -> int:
-        """Selected people who are left as they are because the mart lags behind what is known of them."""
-        direct = self.state(
-            synced_people, "person_id", "source_updated_at", "direct", where=synced_people.c.direct
-        )
-        if not self.connection.scalar(sa.select(sa.func.count()).select_from(direct)):
-            return 0
-        joined = self.mart.table.join(direct, direct.c.person_id == self.mart.person_id)
-        ahead = sa.and_(self.mart.deleted_at.is_(None), is_ahead(direct, self.mart.updated_at))
-        counted = sa.select(sa.func.count()).select_from(joined).where(ahead)
-        return sum(int(self.connection.scalar(counted.where(each))) for each in selection)
-
-    def absent_people(self) -> int:
-        """People identified in the snapshot who are no longer in the mart."""
-        snapshot = self.state(synced_people, "person_id", where=synced_people.c.state == "identified")
-        present = sa.select(self.mart.person_id).select_from(self.mart.table)
-        gone = sa.select(sa.func.count()).select_from(snapshot).where(snapshot.c.person_id.not_in(present))
-        return int(self.connection.scalar(gone))
+    def is_any_direct(self) -> bool:
+        """Whether of anybody the application's own word is remembered."""
+        direct = self.state(synced_people, "person_id", where=synced_people.c.direct)
+        return bool(self.connection.rows(sa.select(direct).limit(1)))
 
     def run_columns(self) -> list[Column]:
         """The first columns of a planned operation."""

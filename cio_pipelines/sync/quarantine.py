@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from cio_pipelines.sync.candidates import Mart, is_too_large
-from cio_pipelines.sync.state import dead_letters, sync_plan
+from cio_pipelines.sync.candidates import Mart, is_ahead, is_too_large
+from cio_pipelines.sync.state import dead_letters, sync_plan, synced_people
+from cio_pipelines.warehouse import json_functions as js
 
 if TYPE_CHECKING:
     from cio_pipelines.sync.planning import Planner
@@ -47,16 +48,9 @@ def _mark_shared_emails(planner: Planner) -> None:
     planned = sa.and_(planner.mine, sync_plan.c.operation == "identify", sync_plan.c.fault_field.is_(None))
     if not planner.connection.scalar(sa.select(sa.func.count()).where(planned)):
         return
-    mart = planner.mart
-
-    def addresses(name: str) -> sa.Subquery:
-        if mart.beneath is None:
-            return _addresses(mart).subquery(name)
-        others = mart.beneath.person_id.not_in(sa.select(mart.person_id))
-        return sa.union_all(_addresses(mart), _addresses(mart.beneath).where(others)).subquery(name)
-
+    known = sa.union_all(*_everybody_s_addresses(planner))
     senders = sa.select(sync_plan.c.person_id).where(planned)
-    own, all_, theirs = addresses("own"), addresses("everybody_s"), addresses("theirs")
+    own, all_, theirs = (known.subquery(name) for name in ("own", "everybody_s", "theirs"))
     # Only e-mails about to be sent are counted: few on most days, of a mart of millions.
     sent = sa.select(own.c.email).where(own.c.person_id.in_(senders))
     shared = (
@@ -66,7 +60,35 @@ def _mark_shared_emails(planner: Planner) -> None:
         .having(sa.func.count() > 1)
     )
     people = sa.select(theirs.c.person_id).where(theirs.c.email.in_(shared))
-    _mark(planner, sync_plan.c.person_id.in_(people), f"attributes.{mart.spec.email}", "shared")
+    _mark(planner, sync_plan.c.person_id.in_(people), f"attributes.{planner.mart.spec.email}", "shared")
+
+
+def _everybody_s_addresses(planner: Planner) -> list[sa.Select[Any]]:
+    """Queries that together give each living person's e-mail: the latest that is known."""
+    mart, whole = planner.mart, planner.mart.beneath or planner.mart
+    found = [_addresses(whole)]
+    if planner.is_any_direct():
+        columns = ("person_id", "state", "attributes", "source_updated_at", "direct")
+        direct = planner.state(synced_people, *columns, where=synced_people.c.direct)
+        lags = sa.or_(whole.person_id.is_(None), is_ahead(direct, whole.updated_at))
+        ahead = (
+            sa.select(direct.c.person_id, direct.c.state, direct.c.attributes)
+            .select_from(direct.outerjoin(whole.table, whole.person_id == direct.c.person_id))
+            .where(lags)
+            .subquery("ahead")
+        )
+        email = sa.func.lower(js.text_at(js.json_texts(ahead.c.attributes, mart.spec.email), 1))
+        found = [
+            found[0].where(whole.person_id.not_in(sa.select(ahead.c.person_id))),
+            sa.select(ahead.c.person_id, email.label("email")).where(
+                ahead.c.state == "identified", email != ""
+            ),
+        ]
+    if mart is whole:
+        return found
+    said = sa.select(mart.person_id)
+    others = [each.where(each.selected_columns.person_id.not_in(said)) for each in found]
+    return [_addresses(mart), *others]
 
 
 def _addresses(mart: Mart) -> sa.Select[Any]:

@@ -276,6 +276,16 @@ def test_what_would_be_dropped_is_quarantined_and_what_is_refused_is_told(
     assert {letter.person_id for letter in rig.engine().letters()} == {"", "p1", "p2"}
 
 
+def test_who_shares_an_email_is_seen_though_the_mart_lags(rig: Rig, users: UserMessagingRepository) -> None:
+    users.sync_user(said("new", email="new@example.com"))
+    assert users.sync_user(said("other", email="New@example.com")).reason == "shared"
+    users.sync_user(said("p1", email="moved@example.com"))
+    assert users.sync_user(said("p2", email="p1@example.com")).outcome == "accepted"
+    rig.change("p0", "email = 'moved@example.com'")
+    assert [refusal.reason for refusal in rig.run().plan.quarantined] == ["shared"]
+    assert rig.profiles()["p0"]["email"] == "p0@example.com"
+
+
 def test_who_is_not_answered_is_due_and_a_second_call_ends_it(
     rig: Rig, users: UserMessagingRepository
 ) -> None:
