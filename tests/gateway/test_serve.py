@@ -16,6 +16,7 @@ import pytest
 
 from cio_pipelines.gateway.access import SCOPES, Access, new_token, read_access, write_access
 from cio_pipelines.messaging.queue import open_queue
+from cio_pipelines.sandbox import SandboxServer
 from tests.webhooks.conftest import CIO, Command, command, eventually
 
 from .conftest import PERSON
@@ -172,3 +173,45 @@ def test_a_start_with_what_cannot_work_is_refused_in_a_line(command: Start, plac
     assert (code, err.count("\n")) == (2, 1)
     assert err.startswith("cio: QUEUE_URL is not valid: ")
     assert "secret" not in err
+
+
+def test_what_is_posted_is_delivered_by_a_worker_and_its_end_can_be_asked_for(
+    command: Start, place: Place, sandbox: SandboxServer
+) -> None:
+    token = place.add("shop")
+    serve = command("--port", "0", **place.environment)
+    message = {
+        "kind": "email",
+        "to": "ada@example.com",
+        "transactional_message_id": 1,
+        "identifiers": {"id": "user-1"},
+    }
+    with httpx.Client(
+        base_url=base(serve.first_line()), headers={"Authorization": f"Bearer {token}"}, trust_env=False
+    ) as client:
+        posted = {
+            path: client.post(path, json=body).raise_for_status().json()["message_id"]
+            for path, body in {"/v1/identify": PERSON, "/v1/transactional": {"message": message}}.items()
+        }
+        worked = subprocess.run(
+            [CIO, "worker", "--until-empty"],
+            env={
+                **os.environ,
+                **place.environment,
+                "CUSTOMERIO_TRACK_URL": sandbox.url,
+                "CUSTOMERIO_APP_URL": sandbox.url,
+            },
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        assert worked.returncode == 0, worked.stderr
+        states = {path: client.get(f"/v1/messages/{posted[path]}").json() for path in posted}
+    assert {path: (state["status"], state["attempts"]) for path, state in states.items()} == {
+        "/v1/identify": ("delivered", 1),
+        "/v1/transactional": ("delivered", 1),
+    }
+    assert sandbox.people()["user-1"]["attributes"]["plan"] == "pro"
+    # the delivery's id, as Customer.io gave it
+    assert states["/v1/transactional"]["result"] != ""

@@ -14,6 +14,7 @@ from cio_pipelines.cli.logs import JsonLines
 from cio_pipelines.gateway.access import Access, GoogleIdentity, write_access
 from cio_pipelines.messaging.queue.protocol import NewMessage, Receipt
 from cio_pipelines.messaging.queue.sqlite import SqliteQueue
+from tests.redis import RedisServer
 
 from .conftest import PERSON, Served, eventually, serving
 
@@ -126,3 +127,24 @@ def test_a_fault_of_ours_has_the_same_shape_and_its_text_is_told_nobody(
     assert record.message == "a request failed"
     assert '"error": "RuntimeError"' in line
     assert not any(secret in line + answer.text for secret in ("ada", "user-1", "pro"))
+
+
+def test_redis_that_goes_away_and_comes_back_loses_nothing_that_was_accepted(tmp_path: Path) -> None:
+    (tmp_path / "redis").mkdir()
+    with (
+        RedisServer(tmp_path / "redis") as redis,
+        serving(tmp_path, queue_url=redis.url) as gateway,
+    ):
+        accepted = gateway.post("/v1/suppress", {"person_id": "u1"}, key="k").json()["message_id"]
+        redis.stop()
+        answer = gateway.post("/v1/suppress", {"person_id": "u2"})
+        assert (answer.status_code, answer.json()["error"]) == (503, "queue_unavailable")
+        assert gateway.call("GET", f"/v1/messages/{accepted}").status_code == 503
+        eventually(lambda: gateway.client.get("/readyz").status_code == 503)
+        reason = gateway.client.get("/readyz").json()["reason"]
+        assert "for-tests" not in reason, "the password of the queue is nobody's business"
+        redis.start()
+        eventually(lambda: gateway.client.get("/readyz").status_code == 200)
+        again = gateway.post("/v1/suppress", {"person_id": "u1"}, key="k")
+        assert (again.status_code, again.json()["message_id"]) == (202, accepted)
+        assert [taken.message_id for taken in gateway.take("identify")] == [accepted]
