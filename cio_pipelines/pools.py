@@ -27,3 +27,6 @@ WEBHOOKS = _pool("customerio_webhooks")
 
 EXPORTS = _pool("customerio_exports")
 """Loads of storage exports."""
+
+BROADCASTS = _pool("customerio_broadcasts")
+"""Triggers of broadcasts, of which Customer.io takes one every ten seconds."""

@@ -11,7 +11,7 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "cio_pipelines"
 RINGS = [
     *("customerio", "sync", "warehouse", "sandbox", "landing", "webhooks", "exports", "moving", "messaging"),
-    *("gateway", "demo"),
+    *("gateway", "demo", "broadcasts"),
 ]
 MODULES = ["lineage.py", "serving.py"]
 OUTER = {path.stem for path in PACKAGE.iterdir()} - {*RINGS, *(Path(name).stem for name in MODULES)}

@@ -35,6 +35,7 @@ MODELS = (
     *("stg_app__users", "stg_app__orders", "stg_customerio__webhook_events"),
     *("int_people__orders", "int_people__consent", "customerio_people", "customerio_events"),
     *("deliveries", "consent_changes", "person_engagement", "campaign_performance"),
+    "customerio_win_back_recipients",
 )
 HISTORY = "app_consent_history"
 NOTICED = "turned"
@@ -252,6 +253,9 @@ def test_tables_that_grow_are_partitioned_and_clustered(on_bigquery: Retold) -> 
     )
     assert physical("customerio_events") == (
         "partition by timestamp_trunc(occurred_at, day) cluster by event_id"
+    )
+    assert physical("customerio_win_back_recipients") == (
+        "partition by date_trunc(day, month) cluster by day"
     )
 
 

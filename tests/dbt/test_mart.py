@@ -147,6 +147,7 @@ def test_models_live_in_one_schema_and_what_cannot_be_rebuilt_in_another(
         ("analytics", "consent_changes", "BASE TABLE"),
         ("analytics", "customerio_events", "BASE TABLE"),
         ("analytics", "customerio_people", "BASE TABLE"),
+        ("analytics", "customerio_win_back_recipients", "BASE TABLE"),
         ("analytics", "deliveries", "BASE TABLE"),
         ("analytics", "int_people__consent", "VIEW"),
         ("analytics", "int_people__orders", "VIEW"),

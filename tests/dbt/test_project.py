@@ -41,7 +41,7 @@ def test_every_relation_and_every_column_is_described(built: Outcome) -> None:
         if not column["description"].strip()
     ]
 
-    assert len(nodes(built.manifest)) == 15
+    assert len(nodes(built.manifest)) == 17
     assert silent == []
 
 
@@ -76,7 +76,7 @@ def test_models_are_named_for_their_layer(built: Outcome) -> None:
     models = [node for node in nodes(built.manifest) if node["resource_type"] == "model"]
     prefixes = {"stg": "staging", "int": "intermediate"}
 
-    assert len(models) == 10
+    assert len(models) == 12
     for node in models:
         assert node["path"].split("/")[0] == prefixes.get(node["name"].partition("_")[0], "marts"), node[
             "name"

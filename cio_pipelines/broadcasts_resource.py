@@ -1,0 +1,44 @@
+"""Broadcasts as a resource of assets, made from the environment when a step needs it. It has no fields on
+purpose: what a resource is configured with shows in Dagster's UI.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+
+import dagster as dg
+
+from cio_pipelines import broadcasts_metadata
+from cio_pipelines.billing import Context, billed_warehouse
+from cio_pipelines.broadcasts.engine import Broadcast
+from cio_pipelines.broadcasts.errors import BroadcastError, TriggerRefused
+from cio_pipelines.broadcasts.specs import BroadcastSpec
+from cio_pipelines.customerio import AppClient
+from cio_pipelines.messaging_setup import app_client
+from cio_pipelines.resources import telling_failures
+from cio_pipelines.settings import load_settings
+
+
+class BroadcastsResource(dg.ConfigurableResource[None]):
+    """The broadcasts of the workspace that the environment names."""
+
+    @contextmanager
+    def broadcast(self, context: Context, spec: BroadcastSpec) -> Generator[Broadcast]:
+        """A broadcast; what it raises becomes a failure that says what to do and is not retried."""
+        with telling_failures():
+            settings = load_settings()
+            with billed_warehouse(settings, context) as warehouse:
+                try:
+                    yield Broadcast(warehouse, settings.workspace, spec, self.client)
+                except BroadcastError as error:
+                    reasons = error.reasons if isinstance(error, TriggerRefused) else {}
+                    raise dg.Failure(
+                        description=str(error),
+                        metadata={"reasons": broadcasts_metadata.reasons_table(reasons)} if reasons else None,
+                        allow_retries=False,
+                    ) from error
+
+    def client(self) -> AppClient:
+        """A client of the workspace's App API. Raises SettingsError or ConfigurationError."""
+        return app_client(load_settings())
