@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -117,9 +117,7 @@ class EventRig:
         **settings: Any,
     ) -> EventSync:
         chosen = SyncSettings(**{"workspace": self.workspace, **settings})
-        return EventSync(
-            warehouse or self.warehouse, EVENTS, chosen, lambda: self.client(**(client or {}))
-        )
+        return EventSync(warehouse or self.warehouse, EVENTS, chosen, lambda: self.client(**(client or {})))
 
     def run(
         self, window: Window = FULL, *, progress: Progress | None = None, run_id: str = "", **settings: Any
@@ -162,8 +160,3 @@ class EventRig:
         chosen = sa.select(*(table.c[name] for name in names)).where(mine)
         with self.warehouse.connect() as connection:
             return sorted((tuple(row) for row in connection.rows(chosen)), key=repr)
-
-
-def days_of(rows: Sequence[tuple[Any, ...]]) -> set[date]:
-    """The days in the last column of some rows."""
-    return {row[-1] for row in rows}

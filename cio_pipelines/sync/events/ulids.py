@@ -40,5 +40,6 @@ def ulid(milliseconds: Column, sync: str, event_id: Column) -> Column:
 
 
 def _digit(number: Column, place: int) -> Column:
-    value = number.bitwise_rshift(5 * place).bitwise_and(31)
+    # PostgreSQL shifts by an integer only
+    value = number.bitwise_rshift(sa.literal(5 * place, sa.Integer)).bitwise_and(31)
     return sa.func.substr(sa.literal(ALPHABET, sa.String), sa.cast(value, sa.Integer) + 1, 1, type_=sa.String)
