@@ -1,4 +1,4 @@
-"""`cio dev`: the Dagster UI beside the sandbox and the receiver, until Ctrl-C."""
+"""`cio dev`: the Dagster UI beside the sandbox, the receiver and a worker, until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Generator
 from pathlib import Path
 from typing import Annotated
 
@@ -25,9 +26,9 @@ _STREAMS = 16
 def dev(
     port: Annotated[int, typer.Option(min=1, max=65_535, help="Port of the Dagster UI.")] = 3000,
 ) -> None:
-    """Open the Dagster UI beside the sandbox and a receiver of its webhooks.
+    """Open the Dagster UI beside the sandbox, a receiver of its webhooks and a worker of the message queue.
 
-    Those two are started only when no workspace is set.
+    These are started only when no workspace is set.
     """
     from cio_pipelines.runs import dagster_home
     from cio_pipelines.sandbox import SandboxOptions, SandboxServer
@@ -51,12 +52,24 @@ def dev(
                 webhook_streams=_STREAMS,
             )
             stack.enter_context(SandboxServer(options))
+            stack.enter_context(_worker())
             out.print(f"Receiver  {receiver.url}   (what it takes lies in {settings.landing_url})")
         out.print(f"Dagster   http://127.0.0.1:{port}   (home: {home}; ready in a quarter of a minute)")
         if settings.track_url is not None:
             out.print(f"Customer.io stands at {settings.track_url}")
         out.print("Ctrl-C stops all of it.")
         _serve_dagster(home, port)
+
+
+@contextlib.contextmanager
+def _worker() -> Generator[None]:
+    """`cio worker`, whose complaints are shown."""
+    command = [Path(sys.executable).with_name("cio"), "worker"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True)  # noqa: S603  # our own
+    try:
+        yield
+    finally:
+        _stop(process)
 
 
 def _serve_dagster(home: Path, port: int) -> None:

@@ -16,6 +16,8 @@ from cio_pipelines.customerio import CustomerIOError, NotFound, RetryPolicy, Tra
 from cio_pipelines.exports.tables import prepare_exports
 from cio_pipelines.landing import LandingError
 from cio_pipelines.landing.manifest import metadata as loaded
+from cio_pipelines.messaging.queue.errors import QueueError
+from cio_pipelines.messaging_setup import app_client, message_queue
 from cio_pipelines.settings import ROOT, Settings, SettingsError, load_settings
 from cio_pipelines.sync.errors import SyncError
 from cio_pipelines.sync.specs import PEOPLE
@@ -49,6 +51,7 @@ def doctor() -> None:
         ("mart", _mart),
         ("sync state", _state),
         ("landing zone", _landing),
+        ("queue", _queue),
         ("Customer.io", _workspace),
     ]
     findings = [_look(name, look, settings) for name, look in looks]
@@ -60,7 +63,7 @@ def doctor() -> None:
 def _look(name: str, look: Callable[[Settings], Finding], settings: Settings) -> Finding:
     try:
         return look(settings)
-    except (SettingsError, SyncError, WarehouseError, LandingError, CustomerIOError) as error:
+    except (SettingsError, SyncError, WarehouseError, LandingError, QueueError, CustomerIOError) as error:
         return Finding(name, "failed", str(error))
 
 
@@ -138,6 +141,22 @@ def _landing(settings: Settings) -> Finding:
     except SettingsError as error:
         return Finding("landing zone", "warning", f"{told}. `cio serve` cannot receive: {error}")
     return Finding("landing zone", "ok", f"{told}; signing keys: {keys}")
+
+
+def _queue(settings: Settings) -> Finding:
+    async def ask() -> tuple[int, int, str]:
+        async with message_queue(settings) as queue:
+            depths = (await queue.depths()).values()
+            waiting = sum(depth.waiting + depth.delayed + depth.in_flight for depth in depths)
+            return waiting, sum(depth.dead for depth in depths), await queue.durability()
+
+    waiting, dead, durability = asyncio.run(ask())
+    told = f"{waiting:,} messages wait, {dead:,} dead letters; {durability}"
+    try:
+        app_client(settings)
+    except SettingsError as error:
+        return Finding("queue", "warning", f"{told}. `cio worker` cannot send messages: {error}")
+    return Finding("queue", "ok", told)
 
 
 def _workspace(settings: Settings) -> Finding:
