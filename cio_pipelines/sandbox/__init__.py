@@ -1,4 +1,4 @@
-"""A Customer.io on this machine: the Track API, the App API's read-back, faults to order, a page to look at.
+"""A Customer.io on this machine: the Track API, the App API, webhooks, faults to order, a page to look at.
 
 For development and tests only; it shows personal data to whoever can reach it, so it binds to loopback.
 Start it with `run_sandbox`, or in a process of its own with `SandboxServer`.

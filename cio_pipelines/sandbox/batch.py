@@ -89,7 +89,7 @@ class BatchReader:
             size = len(raw)
             try:
                 operation = read(raw)
-            except (msgspec.DecodeError, UnicodeDecodeError):
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 reading.problems.append(Problem.of(index, self._fault(raw)))
                 if keep:
                     operations.append(None)
@@ -125,7 +125,7 @@ class BatchReader:
     def _read(self, body: bytes) -> Operation:
         try:
             return self._decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise self._fault(body) from None
 
     def _fault(self, raw: bytes) -> InvalidOperation:
@@ -155,6 +155,8 @@ def _all_short(attributes: dict[str, Any]) -> bool:
 def _raws(body: bytes) -> list[msgspec.Raw]:
     try:
         return _split(body).batch
+    except RecursionError:
+        raise MalformedBatch("invalid", "", "the body is nested too deeply") from None
     except msgspec.ValidationError as error:
         if "required field" in str(error):
             raise MalformedBatch("required", "batch", "batch is required") from None

@@ -35,6 +35,11 @@ def recipient_of(person: Person, channel: str) -> str:
             return person.key
 
 
+def new_delivery_id() -> str:
+    """An opaque text, as Customer.io's are."""
+    return base64.urlsafe_b64encode(os.urandom(16)).decode()
+
+
 def new_delivery(
     workspace: Workspace,
     person: Person | None,
@@ -49,7 +54,7 @@ def new_delivery(
     if "campaign_id" in origin or "broadcast_id" in origin:
         origin = origin | {"journey_id": str(ULID.from_timestamp(float(at)))}
     delivery = Delivery(
-        base64.urlsafe_b64encode(os.urandom(16)).decode(),
+        new_delivery_id(),
         channel,
         person.cio_id if person is not None else "",
         recipient,

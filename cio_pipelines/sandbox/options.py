@@ -28,8 +28,8 @@ class SandboxOptions:
 
     `port` 0 takes a free port. On whatever `host` it listens, its page and its control endpoints answer this
     machine only. `database` is a SQLite file that keeps the state over a restart; None keeps it
-    in memory. `discard` validates and counts only, and keeps no people. `ca_file` is where the certificate
-    authority of a TLS sandbox is written (PEM). `faults` are as `faults.Fault` reads them.
+    in memory. `discard` validates and counts only, and keeps no people or messages. `ca_file` is where the
+    certificate authority of a TLS sandbox is written (PEM). `faults` are as `faults.Fault` reads them.
 
     Where Customer.io's documents are silent there is a switch: `max_item_bytes` and `max_body_bytes` are
     the wider reading of "32 kb" and "500 kb" (multiples of 1,024); `oversize_status` answers a larger body;

@@ -13,12 +13,22 @@ from cio_pipelines.customerio.errors import InvalidOperation
 
 encode = msgspec.json.Encoder(decimal_format="number").encode
 """JSON of anything the sandbox keeps; numbers that came with a fraction leave digit for digit."""
-decode = msgspec.json.Decoder(float_hook=Decimal).decode
-"""Any JSON, numbers with a fraction as Decimal, so that they are kept as sent."""
+_DECODE_ANY = msgspec.json.Decoder(float_hook=Decimal).decode
 
 PERSON_KINDS = ("id", "email", "phone", "cio_id")
 MERGE_KINDS = ("id", "email", "cio_id")
 _EVENTS = ("event", "page", "screen")
+
+
+def decode(text: bytes | str) -> Any:
+    """Any JSON, numbers with a fraction as Decimal, so that they are kept as sent.
+
+    Raises msgspec.DecodeError, also for what is nested too deeply, or UnicodeDecodeError.
+    """
+    try:
+        return _DECODE_ANY(text)
+    except RecursionError:
+        raise msgspec.DecodeError("nested too deeply") from None
 
 
 class Operation(msgspec.Struct, gc=False):

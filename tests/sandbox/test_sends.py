@@ -213,3 +213,15 @@ def test_deliveries_and_what_is_held_outlive_a_kill(tmp_path: Path) -> None:
         assert server.delivery_counts("data.n") == {"1.5": 2}
         until(lambda: server.delivery_counts("state") == {"delivered": 2})
         assert {d["origin"]["transactional_message_id"] for d in server.deliveries()} == {1000}
+
+
+def test_messages_are_counted_and_forgotten_when_everything_is() -> None:
+    with variant(SandboxOptions(discard=True)) as sandbox:
+        assert set(sandbox.app("POST", "/v1/send/email", json=MAIL).json()) == {"delivery_id", "queued_at"}
+        assert sandbox.app("POST", "/v1/send/email", json={}).status_code == 400
+        trigger = {"ids": ["a"], "data": {"n": 1}}
+        assert sandbox.app("POST", "/v1/campaigns/7/triggers", json=trigger).json() == {"id": 1}
+        assert "processed_at" in sandbox.app("GET", "/v1/campaigns/7/triggers/1").json()
+        stats = sandbox.stats()
+    assert stats["requests_by_path"] == {"/v1/send": 2, "/v1/campaigns": 2}
+    assert stats["deliveries"] == 0

@@ -38,6 +38,7 @@ DATA_BYTES = 50_000
 """Most bytes of `data`."""
 QUEUED = 5
 """Most triggers of a broadcast that wait."""
+_DIGITS = 18
 _ACTION = 1
 _ERRORS = 100
 _ERRORS_AT_ONCE = 1_000
@@ -103,7 +104,8 @@ def described(trigger: Trigger) -> dict[str, Any]:
 
 def _broadcast(options: SandboxOptions, text: str) -> int:
     known = listed(options.broadcasts)
-    if not text.isascii() or not text.isdigit() or (known is not None and text not in known):
+    number = text.isascii() and text.isdigit() and len(text) <= _DIGITS
+    if not number or (known is not None and text not in known):
         raise app_refusal("not found", 404)
     return int(text)
 
@@ -121,6 +123,9 @@ def _trigger(workspace: Workspace, options: SandboxOptions, request: Request, br
     number = max((each.trigger_id for each in of_broadcast), default=0) + 1
     now = unix_now()
     due_at = now + workspace.courses.settings.broadcast_delay
+    if options.discard:
+        workspace.shelf.save(Trigger(number, broadcast, kind, {}, now, now, now))
+        return json_answer({"id": number})
     trigger = Trigger(number, broadcast, kind, body, now, due_at)
     if kind in INLINE and options.missing_recipients == "refuse":
         audience = _audience(workspace, trigger)
@@ -209,7 +214,7 @@ def _told(trigger: Trigger) -> dict[str, Any]:
     if trigger.audience == "data_file_url":
         told["data_file_processed"] = trigger.processed_at is not None
         told["data_file_error_count"] = len(trigger.errors)
-    if trigger.audience == "recipients":
+    if "recipients" in trigger.request:
         told["recipients_filter"] = {"recipients": trigger.request["recipients"]}
     return told
 

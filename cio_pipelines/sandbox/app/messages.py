@@ -33,6 +33,7 @@ PAYLOAD_BYTES = 1_000_000
 """Most bytes of a request without its attachments ("1 MB")."""
 LATEST_SECONDS = 90 * 24 * 3600
 """How far ahead a message may be scheduled."""
+_LARGEST_NUMBER = 2**53
 _FORBIDDEN = frozenset({".bat", ".cmd", ".com", ".cpl", ".exe", ".jar", ".js", ".msi", ".scr", ".vbs"})
 """Programs. Which types Customer.io refuses is not in its documents."""
 _COMMON: dict[str, Kind] = {
@@ -69,7 +70,7 @@ def check_message(channel: str, body: dict[str, Any], size: int, now: int, *, st
     for name in [name for name, value in body.items() if value is None]:
         del body[name]
     template = body.get("transactional_message_id")
-    if template is not None and (template == "" or (isinstance(template, int) and template < 1)):
+    if template == "" or (isinstance(template, int) and not 1 <= template <= _LARGEST_NUMBER):
         raise meta_refusal("transactional_message_id must be a positive integer or a trigger name")
     if body.get("send_at", 0) > now + LATEST_SECONDS:
         raise meta_refusal("send_at cannot be more than 90 days ahead")

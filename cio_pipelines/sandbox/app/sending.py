@@ -8,7 +8,7 @@ from typing import Any
 from cio_pipelines.sandbox.app.checks import is_strict, listed, meta_refusal, read_object
 from cio_pipelines.sandbox.app.messages import MEMBERS, check_message
 from cio_pipelines.sandbox.consent import UNSUBSCRIBED, is_unsubscribed
-from cio_pipelines.sandbox.deliveries import devices_of, follow, new_delivery
+from cio_pipelines.sandbox.deliveries import devices_of, follow, new_delivery, new_delivery_id
 from cio_pipelines.sandbox.http import Answer, Request, json_answer, not_found
 from cio_pipelines.sandbox.options import SandboxOptions
 from cio_pipelines.sandbox.outcomes import Step
@@ -35,6 +35,8 @@ def route(workspace: Workspace, options: SandboxOptions, request: Request, chann
         raise meta_refusal("the request is too long", 413)
     body = read_object(request, meta_refusal)
     check_message(channel, body, len(request.body), now, strict=is_strict(request))
+    if options.discard:
+        return json_answer({"delivery_id": new_delivery_id(), "queued_at": now})
     number = _template(workspace, options, channel, body)
     person = _person(workspace, options, body.get("identifiers"), now)
     send_at = body.pop("send_at", 0)
@@ -106,7 +108,8 @@ def _person(
 def _delivery(
     workspace: Workspace, person: Person | None, channel: str, number: int, body: dict[str, Any], now: int
 ) -> Delivery:
-    content = {name: value for name, value in body.items() if name != "message_data"}
+    known = MEMBERS[channel].keys() - {"message_data"}
+    content = {name: value for name, value in body.items() if name in known}
     if content.get("attachments"):
         content["attachments"] = {
             name: len(text) * 3 // 4 - text.count("=") for name, text in content["attachments"].items()
