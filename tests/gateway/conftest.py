@@ -22,7 +22,7 @@ from cio_pipelines.messaging.queued import QueuedMessagingService
 from cio_pipelines.webhooks.service import create_app
 from tests.webhooks.conftest import KEY, Running, eventually, running
 
-__all__ = ["Served", "eventually", "serving"]
+__all__ = ["Served", "eventually", "replace", "serving"]
 
 PERSON = {"person_id": "user-1", "attributes": {"plan": "pro"}}
 UNKNOWN_ID = "01K0QYT7C1B0M0WJ8Z3X5V9N2P"
@@ -72,6 +72,13 @@ class Served:
 
     def queue(self) -> Queue:
         return open_queue(self.queue_url)
+
+
+def replace(path: Path, content: bytes) -> None:
+    """Write a file so that nobody sees half of it."""
+    beside = path.with_name("beside")
+    beside.write_bytes(content)
+    beside.replace(path)
 
 
 @contextmanager

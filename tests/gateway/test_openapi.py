@@ -42,7 +42,7 @@ def test_every_answer_is_one_that_is_described(
     statuses: set[int] = set()
 
     @settings(
-        max_examples=20,
+        max_examples=15,
         deadline=None,
         derandomize=True,
         database=None,

@@ -19,7 +19,7 @@ from cio_pipelines.messaging.queue import open_queue
 from cio_pipelines.sandbox import SandboxServer
 from tests.webhooks.conftest import CIO, Command, command, eventually
 
-from .conftest import PERSON
+from .conftest import PERSON, replace
 
 __all__ = ["command"]
 
@@ -119,7 +119,7 @@ def test_logs_hold_no_personal_data_no_secret_and_no_value(command: Start, place
         assert post("/v1/identify", {"person_id": "ada", "attributes": {"email": "eve@example.com"}}) == 409
         assert post("/v1/identify", {"person_id": "ada", "ada@example.com": 1}) == 422
         assert post("/v1/track", {}, wrong) == 401
-        place.tokens.write_text('{"tokens": "ada@example.com"}')
+        replace(place.tokens, b'{"tokens": "ada@example.com"}')
         eventually(lambda: "tokens_file_valid 0.0" in client.get("/metrics").text)
     code, _, err = serve.end()
     assert code == 0
