@@ -15,7 +15,7 @@ from cio_pipelines.moving.tables import PARTS, STATE
 from cio_pipelines.settings import Settings, SettingsError, load_settings
 from cio_pipelines.sync.errors import MappingError, SourceContractError
 from cio_pipelines.sync.key import SyncKey
-from cio_pipelines.sync.specs import PEOPLE
+from cio_pipelines.sync.specs import EVENTS, PEOPLE
 from cio_pipelines.warehouse import WarehouseUnavailable
 from cio_pipelines.warehouse.connect import WarehouseUrl, parse_url
 
@@ -104,7 +104,9 @@ def _identity(place: WarehouseUrl) -> tuple[object, ...]:
 
 
 def _move(settings: Settings, other: Settings, parts: Sequence[str], *, replace: bool) -> MoveReport:
+    from cio_pipelines.moving.move import MoveReport, has_state
     from cio_pipelines.moving.move import move as move_between
+    from cio_pipelines.sync.events.ending import EventCommit
 
     sync = settings.sync_settings()
     source = other.warehouse()
@@ -117,15 +119,32 @@ def _move(settings: Settings, other: Settings, parts: Sequence[str], *, replace:
                 f"{error.message} What dead letters are about is known from plans of the last "
                 f"{sync.retention_days} days alone; older ones are tried anew."
             )
-    return move_between(
+    target = settings.warehouse()
+    report = move_between(
         source,
-        settings.warehouse(),
+        target,
         SyncKey(sync.workspace, PEOPLE.name),
         max_attempts=sync.max_attempts,
         mart=mart,
         parts=parts,
         replace=replace,
     )
+    events = SyncKey(sync.workspace, EVENTS.name, subject="event_id")
+    if STATE not in parts or not has_state(source, events):
+        return report
+    moved = move_between(
+        source,
+        target,
+        events,
+        max_attempts=sync.max_attempts,
+        parts=[STATE],
+        replace=replace,
+        commit=EventCommit,
+    )
+    rows = {
+        name: report.rows.get(name, 0) + moved.rows.get(name, 0) for name in {**report.rows, **moved.rows}
+    }
+    return MoveReport(rows, report.contents)
 
 
 def _adopt(settings: Settings) -> Adoption:

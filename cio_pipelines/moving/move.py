@@ -23,8 +23,9 @@ from cio_pipelines.moving import copying, tables
 from cio_pipelines.moving.contents import keep_contents
 from cio_pipelines.moving.copying import Moved
 from cio_pipelines.moving.tables import EVENTS, EXPORTS, HISTORY, PARTS, STATE
+from cio_pipelines.sync.base_commit import BaseCommit
 from cio_pipelines.sync.candidates import Mart
-from cio_pipelines.sync.commit import finish_killed
+from cio_pipelines.sync.commit import Commit, finish_killed
 from cio_pipelines.sync.errors import MoveRefused, PlanOutdated
 from cio_pipelines.sync.key import SyncKey
 from cio_pipelines.sync.lease import Lease
@@ -54,6 +55,7 @@ def move(
     mart: Mart | None = None,
     parts: Sequence[str] = PARTS,
     replace: bool = False,
+    commit: type[BaseCommit] = Commit,
 ) -> MoveReport:
     """Move a workspace's state, and what was loaded of Customer.io.
 
@@ -65,6 +67,7 @@ def move(
         mart: of the source, which knows the contents of dead letters; None when it has none.
         parts: of `tables.PARTS`; those of which the source has nothing are left alone.
         replace: whether what the target has of these parts is given up.
+        commit: of the sync whose state it is.
 
     Raises:
         MoveRefused: there is nothing to move, or the target has something of its own.
@@ -80,7 +83,7 @@ def move(
                 prepare_exports(connection)
         with _held(old, new, key, [name for part, name in _LOADS.items() if part in parts]) as held:
             for connection in (old, new):
-                finish_killed(connection, key, max_attempts)
+                finish_killed(connection, key, max_attempts, commit)
             items = _items(source, target, old, new, key, parts)
             if not replace:
                 _demand_room(new, key, items, target.name)
@@ -94,6 +97,13 @@ def move(
                 copying.put(new, items)
             copying.forget(new, items)
     return MoveReport(rows, contents)
+
+
+def has_state(source: Warehouse, key: SyncKey) -> bool:
+    """Whether a warehouse remembers anything of a sync. Raises WarehouseError."""
+    with source.session(), source.connect() as connection:
+        prepare_state(connection)
+        return any(connection.scalar(moved.is_any) for moved in tables.of(STATE, key))
 
 
 def _has_state(items: Sequence[Moved]) -> bool:

@@ -13,6 +13,7 @@ from cio_pipelines.landing.manifest import landed_files
 from cio_pipelines.moving.copying import Moved
 from cio_pipelines.sync.key import SyncKey
 from cio_pipelines.sync.state import (
+    accepted_events,
     dead_letters,
     open_people,
     sync_acks,
@@ -42,7 +43,7 @@ HISTORY_TABLE = f"{HISTORY_SCHEMA}.{HISTORY_NAME}"
 
 _VALID_TO = "dbt_valid_to"
 
-_SNAPSHOT = (synced_people, open_people, dead_letters)
+_SNAPSHOT = (synced_people, accepted_events, open_people, dead_letters)
 _RUNS = (sync_runs, sync_plan, sync_acks, sync_log)
 
 Column = sa.ColumnElement[Any]
