@@ -10,6 +10,7 @@ import msgspec
 from cio_pipelines.sandbox.app import archive, broadcasts, esp, exports, people, segments, sending
 from cio_pipelines.sandbox.app.checks import Refusal
 from cio_pipelines.sandbox.consent import UNSUBSCRIBED, is_unsubscribed
+from cio_pipelines.sandbox.faults import Fault
 from cio_pipelines.sandbox.http import Answer, Request, errors_app, json_answer, not_found
 from cio_pipelines.sandbox.options import SandboxOptions
 from cio_pipelines.sandbox.records import Activity, Person, as_text, normal
@@ -22,11 +23,11 @@ _ACTIVITIES_AT_ONCE = 100
 _ID_DIGITS = 17
 
 
-def route(workspace: Workspace, options: SandboxOptions, request: Request) -> Answer:
-    """Answer a request under /v1."""
+def route(workspace: Workspace, options: SandboxOptions, faults: list[Fault], request: Request) -> Answer:
+    """Answer a request under /v1; `faults` are those that may strike a message."""
     try:
         if request.segments[1] == "send" and request.method == "POST":
-            return sending.route(workspace, options, request, "/".join(request.segments[2:]))
+            return sending.route(workspace, options, faults, request, "/".join(request.segments[2:]))
         return (
             broadcasts.route(workspace, options, request)
             or segments.route(workspace, request)

@@ -168,7 +168,8 @@ class Sandbox:
 
     def _app(self, request: Request) -> Answer:
         self.duties.perform()
-        answer = app_api.route(self.workspace, self.options, request)
+        faults = self.faults.for_operations(request.path)
+        answer = app_api.route(self.workspace, self.options, faults, request)
         self.duties.perform()
         try:
             self.settle()

@@ -25,13 +25,15 @@ class Fault(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     - `reset`: drop the connection instead of reading the request; `reset_after`: apply it, then drop the
       connection; `truncate`: apply it, then send only half of the answer.
     - `redirect`: answer `status` (307 unless given) with `location`; the path is appended to it.
-    - `reject`: refuse operations with `reason`, `field` and `message`, in `entries` entries each.
+    - `reject`: refuse operations with `reason`, `field` and `message`, in `entries` entries each; a
+      transactional message with 400 and `message`.
     - `bogus_indexes`: apply, then answer 207 with a batch_index that no operation has.
-    - `unapplied`: accept operations and do nothing.
+    - `unapplied`: accept operations or transactional messages and do nothing.
 
     `path` limits a fault to paths that begin so. `after` lets the first n pass, `every` hits each n-th only,
     `count` ends it after so many hits; they count requests, or operations for `reject` and `unapplied`.
-    Those two may also name whom they hit: `ids`, or every `hash_every`-th id, always the same ones.
+    Those two may also name whom they hit: `ids`, or every `hash_every`-th id, always the same ones; of a
+    message it is the identifier that counts, or else the recipient.
     """
 
     kind: Kind
@@ -79,6 +81,15 @@ class Fault(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
         return (
             self.hash_every is None or zlib.crc32(subject.encode("utf-8", "replace")) % self.hash_every == 0
         )
+
+
+def struck(subject: str, faults: list[Fault]) -> Fault | None:
+    """The first fault that hits an operation; each one counts the operations it is concerned with."""
+    found: Fault | None = None
+    for fault in faults:
+        if fault.concerns(subject) and fault.hit() and found is None:
+            found = fault
+    return found
 
 
 class FaultPlan:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from cio_pipelines.sandbox.apply import DONE, Effect, apply
 from cio_pipelines.sandbox.batch import BatchReader, Problem, Reading
-from cio_pipelines.sandbox.faults import Fault, FaultPlan
+from cio_pipelines.sandbox.faults import Fault, FaultPlan, struck
 from cio_pipelines.sandbox.options import SandboxOptions
 from cio_pipelines.sandbox.records import Logged
 from cio_pipelines.sandbox.stats import Stats
@@ -82,7 +82,7 @@ class Intake:
         work: list[_Work] = []
         for index, operation in enumerate(reading.operations):
             problem = problems.get(index)
-            fault = _struck(operation, faults) if problem is None and operation is not None else None
+            fault = struck(operation.subject, faults) if problem is None and operation is not None else None
             if fault is not None and fault.kind == "reject":
                 problem = problems[index] = Problem(index, fault.reason, fault.field, fault.message)
             work.append((operation, problem, fault is not None))
@@ -148,12 +148,3 @@ class Intake:
             (f.entries for f in faults if f.kind == "reject" and f.message == problem.message), default=1
         )
         return [entry] * times
-
-
-def _struck(operation: Operation, faults: list[Fault]) -> Fault | None:
-    """The first fault that hits this operation; each one counts the operations it is concerned with."""
-    found: Fault | None = None
-    for fault in faults:
-        if fault.concerns(operation.subject) and fault.hit() and found is None:
-            found = fault
-    return found

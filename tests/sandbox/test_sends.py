@@ -179,6 +179,26 @@ def test_faults_before_acceptance_leave_nothing_sent(app: httpx.Client, server: 
     assert server.deliveries() == []
 
 
+def test_faults_may_refuse_or_lose_the_messages_of_some_people(
+    app: httpx.Client, server: SandboxServer
+) -> None:
+    rejected = {"kind": "reject", "ids": ["a", "b@example.com"], "path": "/v1/send", "message": "not to them"}
+    server.set_faults([rejected, {"kind": "unapplied", "ids": ["lost"]}])
+    answers = [
+        app.post("/v1/send/email", json={**MAIL, "to": to, "identifiers": whom})
+        for to, whom in (
+            ("x@example.com", {"id": "a"}),
+            ("b@example.com", None),
+            ("x@example.com", {"id": "lost"}),
+            ("x@example.com", {"id": "c"}),
+        )
+    ]
+    assert [answer.status_code for answer in answers] == [400, 400, 200, 200]
+    assert answers[0].json() == {"meta": {"error": "not to them"}}
+    assert server.delivery_counts("person") == {"c": 1}
+    assert [fault["hits"] for fault in server.stats()["faults"]] == [2, 1]
+
+
 def test_sends_have_a_bucket_of_their_own() -> None:
     with variant(SandboxOptions(app_requests_per_second=1, transactional_per_second=3)) as sandbox:
         statuses = [sandbox.app("POST", "/v1/send/email", json=MAIL).status_code for _ in range(6)]

@@ -9,6 +9,7 @@ from cio_pipelines.sandbox.app.checks import is_strict, listed, meta_refusal, re
 from cio_pipelines.sandbox.app.messages import MEMBERS, check_message
 from cio_pipelines.sandbox.consent import UNSUBSCRIBED, is_unsubscribed
 from cio_pipelines.sandbox.deliveries import devices_of, follow, new_delivery, new_delivery_id
+from cio_pipelines.sandbox.faults import Fault, struck
 from cio_pipelines.sandbox.http import Answer, Request, json_answer, not_found
 from cio_pipelines.sandbox.options import SandboxOptions
 from cio_pipelines.sandbox.outcomes import Step
@@ -26,8 +27,10 @@ _TEXTS = ("subject", "preheader", "body", "body_plain", "body_amp", "title", "me
 _DRAFTED = "drafted"
 
 
-def route(workspace: Workspace, options: SandboxOptions, request: Request, channel: str) -> Answer:
-    """Take a message in. Raises Refusal."""
+def route(
+    workspace: Workspace, options: SandboxOptions, faults: list[Fault], request: Request, channel: str
+) -> Answer:
+    """Take a message in. Raises Refusal, also for a fault that refuses it."""
     if channel not in MEMBERS:
         return not_found()
     now = unix_now()
@@ -35,7 +38,10 @@ def route(workspace: Workspace, options: SandboxOptions, request: Request, chann
         raise meta_refusal("the request is too long", 413)
     body = read_object(request, meta_refusal)
     check_message(channel, body, len(request.body), now, strict=is_strict(request))
-    if options.discard:
+    fault = struck(_subject_of(body), faults)
+    if fault is not None and fault.kind == "reject":
+        raise meta_refusal(fault.message)
+    if options.discard or fault is not None:
         return json_answer({"delivery_id": new_delivery_id(), "queued_at": now})
     number = _template(workspace, options, channel, body)
     person = _person(workspace, options, body.get("identifiers"), now)
@@ -127,6 +133,12 @@ def _delivery(
         devices=_devices(person, body) if channel == "push" else [],
         kind=channel,
     )
+
+
+def _subject_of(body: dict[str, Any]) -> str:
+    """Whom a message is about, for faults that hit some people only."""
+    identifiers: dict[str, str] = body.get("identifiers", {})
+    return next(iter(identifiers.values()), body.get("to", ""))
 
 
 def _subject(content: dict[str, Any]) -> str:
