@@ -1,7 +1,7 @@
 """What can go wrong with a queue.
 
 QueueError
-├── QueueUnavailable   the store cannot be reached or opened; nothing was taken or kept
+├── QueueUnavailable   the store cannot be reached or opened; of a put it is not known whether it was kept
 ├── QueueFull          the bound on waiting messages is reached; nothing was kept
 ├── IdempotencyError   an idempotency key came again with another message; nothing was kept
 └── QueueVersionError  a newer release wrote the store

@@ -22,9 +22,10 @@ State = Literal["waiting", "in_flight", "delivered", "dead"]
 class NewMessage:
     """A message to keep. `body` is what is sent, in the form its queue's handler reads.
 
-    `not_before` (unix seconds) holds it back without holding back its line. With an `idempotency_key`
-    the same message is kept once: the key, and the message's state, are remembered for `keep_seconds` after
-    it ended. Without a key, and with `keep_seconds` 0, nothing is remembered of a delivered message.
+    `not_before` (unix seconds) holds it back without holding back its line, whose end it joins then. With an
+    `idempotency_key` the same message is kept once: the key, and the message's state, are remembered for
+    `keep_seconds` after it was delivered, or while it is a dead letter. With `keep_seconds` 0 nothing is
+    remembered of a delivered message.
     `fingerprint` tells whether a key came again with the same message; empty, it is made of queue, line, body
     and `not_before`. It is given where `body` holds what the caller did not say (the time, an event's id).
     """
@@ -108,7 +109,8 @@ Settlement = Delivered | Retried | Buried
 
 @dataclass(frozen=True, slots=True)
 class MessageStatus:
-    """What became of a message. `failures` are those of its attempts so far, oldest first."""
+    """What became of a message. `failures` are those of its attempts so far, oldest first, about the newest
+    16 kB of them. A message whose lease ended is "waiting" until it is taken again."""
 
     message_id: str
     queue: QueueName
@@ -165,7 +167,7 @@ class Queue(Protocol):
     async def __aexit__(self, *error: object) -> None: ...
 
     async def put(self, messages: Sequence[NewMessage]) -> list[Receipt]:
-        """Keep messages, all or none, durable when this returns.
+        """Keep messages, all or none, durable when this returns; after QueueUnavailable perhaps.
 
         Raises QueueFull when they would be more than the bound, IdempotencyError for a key that was used for
         another message (another queue, line, body or time).
@@ -206,7 +208,8 @@ class Queue(Protocol):
     async def replay(self, wanted: LetterFilter) -> int:
         """Put dead letters back at the end of their lines, with all attempts before them; returns how many.
 
-        They keep their message ids, so that a second replay finds nothing to do.
+        They keep their message ids, so that a second replay finds nothing to do. The bound does not hold them
+        up.
         """
         ...
 

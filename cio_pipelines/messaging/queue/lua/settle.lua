@@ -5,6 +5,8 @@
 local done = P .. ':done:' .. ARGV[1]
 local known = redis.call('GET', done)
 if known then return tonumber(known) end
+-- a script that first frees something may go on when the server's memory is full
+redis.call('DEL', done)
 
 local queue = ARGV[2]
 local ids = {}

@@ -17,7 +17,8 @@ if redis.call('EXISTS', done) == 1 then
   end
   return {exact(till), ids, fetch(VALUES, ids), attempts}
 end
-if ARGV[2] ~= '' then redis.call('DEL', P .. ':done:' .. ARGV[2]) end
+-- in any case: a script that first frees something may go on when the server's memory is full
+redis.call('DEL', P .. ':done:' .. ARGV[2])
 join_due()
 
 -- the longest waiting first, of those whose lease ended and those nobody took yet
