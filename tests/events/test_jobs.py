@@ -105,13 +105,6 @@ def test_a_year_backfilled_twice_is_in_customer_io_once(project: Project) -> Non
     assert metadata(twice, TRACKED)["accepted_before"] == len(year)
     assert project.sandbox.stats()["operations_by_action"]["person.event"] == sent
 
-    # and if the warehouse had forgotten all of it, Customer.io still drops what it knows
-    project.rows("delete from customerio_sync.accepted_events")
-    again = project.run(first, last)
-
-    assert metadata(again, TRACKED)["accepted"] == len(year)
-    assert project.taken() == Counter(order_id for (order_id,) in year)
-
 
 def test_a_full_run_sends_all_there_is_and_quarantines_what_has_no_time(project: Project) -> None:
     [(order,)] = project.rows(
