@@ -8,13 +8,13 @@ Customer.io is waited for.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
 from cio_pipelines.broadcasts.attempts import Attempt, Attempts
-from cio_pipelines.broadcasts.errors import BroadcastInProgress, PartitionLate
+from cio_pipelines.broadcasts.errors import BroadcastInProgress, PartitionLate, RecipientsError
 from cio_pipelines.broadcasts.following import Follower
 from cio_pipelines.broadcasts.guards import AudienceVerdict
 from cio_pipelines.broadcasts.recipients import Counted, recipients_of, too_large
@@ -35,6 +35,16 @@ from cio_pipelines.customerio.audiences import trigger_body
 from cio_pipelines.customerio.limits import TRIGGER_BYTES
 from cio_pipelines.warehouse import Warehouse, WarehouseError
 from cio_pipelines.warehouse.leases import Lease
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class _Intent:
+    """A try that is written down, and what is to be asked for."""
+
+    attempt: Attempt
+    identifiers: Sequence[str]
+    audience: Audience
+    data: Mapping[str, object]
 
 
 class Broadcast:
@@ -74,7 +84,7 @@ class Broadcast:
             if latest.is_unresolved and not request.retrigger:
                 if request.adopt:
                     return self._resolver.adopt(latest, request.adopt)
-                return self._resolver.resolve(latest)
+                return self._resolver.resolve(latest, request.wait_seconds)
             if latest.status not in (REFUSED, FAILED) and not latest.is_unresolved:
                 return latest
             if latest.status == FAILED and not request.retrigger:
@@ -84,7 +94,9 @@ class Broadcast:
         if counted.status in (EMPTY, BLOCKED):
             return counted
         with SyncAppClient(self._connect()) as client:
-            return self._trigger(client, counted, 1 if latest is None else latest.attempt + 1, run_id, lease)
+            number = 1 if latest is None else latest.attempt + 1
+            intent = self._intended(counted, number, run_id, lease)
+            return self._requested(client, intent, request.wait_seconds)
 
     def _demand_in_time(self, day: date, request: Request) -> None:
         # without a column of days the model knows the present only
@@ -112,38 +124,40 @@ class Broadcast:
             verdict=verdict,
         )
 
-    def _trigger(
-        self, client: SyncAppClient, counted: Outcome, number: int, run_id: str, lease: Lease
-    ) -> Attempt:
+    def _intended(self, counted: Outcome, number: int, run_id: str, lease: Lease) -> _Intent:
+        """What will be asked for, written down. Nothing is, when it cannot be sent."""
         spec, day = self._spec, counted.day
         key = f"{spec.name}/{day}/{number}"
         data = {**spec.data, KEY: key}
         with self._state() as attempts:
             recipients = recipients_of(self._warehouse, spec, self._workspace, day)
             identifiers, audience = recipients.read(attempts.connection)
+            if len(identifiers) != counted.recipients:
+                raise RecipientsError(
+                    f"{spec.relation} was built anew while it was read; nothing was sent.", "Run it again."
+                )
             self._demand_sendable(audience, data)
-            intent = Attempt(
-                day,
-                number,
-                key,
-                INTENDED,
-                len(identifiers),
-                datetime.now(UTC),
-                run_id,
-                counted.known,
-                counted.unsynced,
+            attempt = Attempt(
+                day=day,
+                attempt=number,
+                key=key,
+                status=INTENDED,
+                recipients=len(identifiers),
+                requested_at=datetime.now(UTC),
+                run_id=run_id,
+                known_people=counted.known,
+                unsynced=counted.unsynced,
             )
-            attempts.add(intent)
+            attempts.add(attempt)
             if not lease.renew(attempts.connection):
-                attempts.remove(intent)
+                attempts.remove(attempt)
                 raise BroadcastInProgress(
                     f"Run {run_id} no longer holds the lease of the broadcast {spec.name}; nothing was sent.",
                     "Run it again.",
                 )
-        return self._request(client, intent, identifiers, audience, data)
+        return _Intent(attempt, identifiers, audience, data)
 
-    def _demand_sendable(self, audience: Audience, data: dict[str, object]) -> None:
-        """What cannot be sent is refused before anything is written down."""
+    def _demand_sendable(self, audience: Audience, data: Mapping[str, object]) -> None:
         try:
             trigger_body(audience, data)
         except InvalidOperation as error:
@@ -151,26 +165,21 @@ class Broadcast:
                 raise
             raise too_large(self._spec, f"the {TRIGGER_BYTES:,} bytes of one trigger") from error
 
-    def _request(
-        self,
-        client: SyncAppClient,
-        intent: Attempt,
-        identifiers: list[str],
-        audience: Audience,
-        data: dict[str, object],
-    ) -> Attempt:
+    def _requested(self, client: SyncAppClient, intent: _Intent, wait_seconds: float) -> Attempt:
+        """The try with its trigger's number, asked for now."""
+        attempt = intent.attempt
         try:
-            trigger_id = client.trigger_broadcast(self._spec.broadcast_id, audience, data)
+            trigger_id = client.trigger_broadcast(self._spec.broadcast_id, intent.audience, intent.data)
         except CustomerIOError as error:
             status = REFUSED if error.was_accepted == "no" else UNKNOWN
             with self._state() as attempts:
-                failed = attempts.change(intent, status=status)
+                attempt = attempts.change(attempt, status=status)
             if status == UNKNOWN:
-                return self._resolver.resolve(failed)
-            self._resolver.explain(failed, identifiers, error)
+                return self._resolver.resolve(attempt, wait_seconds)
+            self._resolver.explain(attempt, intent.identifiers, error)
             raise
         with self._state() as attempts:
-            return attempts.change(intent, status=TRIGGERED, trigger_id=trigger_id)
+            return attempts.change(attempt, status=TRIGGERED, trigger_id=trigger_id)
 
     @property
     def _resolver(self) -> Resolver:
@@ -178,7 +187,7 @@ class Broadcast:
 
     @property
     def _follower(self) -> Follower:
-        return Follower(self._spec, self._connect, self._state, time.monotonic, time.sleep)
+        return Follower(self._spec, self._connect, self._state)
 
     @contextmanager
     def _state(self) -> Generator[Attempts]:

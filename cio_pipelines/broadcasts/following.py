@@ -13,21 +13,17 @@ from cio_pipelines.broadcasts.reports import Outcome
 from cio_pipelines.broadcasts.resolving import moment
 from cio_pipelines.broadcasts.specs import BroadcastSpec
 from cio_pipelines.broadcasts.state import FAILED, PROCESSED, TRIGGERED
-from cio_pipelines.customerio import AppClient, BroadcastTrigger, CustomerIOError, SyncAppClient
-
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 15.0
-"""Seconds between two looks; each pause is twice the one before."""
+from cio_pipelines.broadcasts.waiting import awaited
+from cio_pipelines.customerio import AppClient, CustomerIOError, SyncAppClient
 
 
 @dataclass(frozen=True, slots=True)
 class Follower:
-    """Follows tries that are triggered. `clock` and `sleep` are in seconds."""
+    """Follows tries that are triggered."""
 
     spec: BroadcastSpec
     connect: Callable[[], AppClient]
     state: Callable[[], AbstractContextManager[Attempts]]
-    clock: Callable[[], float]
-    sleep: Callable[[float], None]
 
     def follow(self, attempt: Attempt, wait_seconds: float, *, triggered_here: bool) -> Outcome:
         """Wait until a trigger is processed, at most so long, and write down what came of it.
@@ -59,7 +55,7 @@ class Follower:
 
     def _ended(self, attempt: Attempt, trigger_id: int, wait_seconds: float) -> Attempt:
         with SyncAppClient(self.connect()) as client:
-            trigger = self._awaited(client, trigger_id, wait_seconds)
+            trigger = awaited(client, self.spec.broadcast_id, trigger_id, wait_seconds)
             if not trigger.is_processed:
                 return attempt
             lines = error_lines(client.broadcast_trigger_errors(self.spec.broadcast_id, trigger_id))
@@ -74,13 +70,3 @@ class Follower:
                 triggered_at=moment(trigger.created_at) or attempt.triggered_at,
                 processed_at=moment(trigger.processed_at),
             )
-
-    def _awaited(self, client: SyncAppClient, trigger_id: int, wait_seconds: float) -> BroadcastTrigger:
-        until, pause = self.clock() + wait_seconds, _FIRST_PAUSE
-        while True:
-            trigger = client.broadcast_trigger(self.spec.broadcast_id, trigger_id)
-            left = until - self.clock()
-            if trigger.is_processed or left <= 0:
-                return trigger
-            self.sleep(min(pause, left))
-            pause = min(2 * pause, _LONGEST_PAUSE)

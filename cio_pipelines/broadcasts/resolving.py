@@ -9,11 +9,15 @@ from datetime import UTC, datetime
 
 from cio_pipelines.broadcasts.attempts import Attempt, Attempts
 from cio_pipelines.broadcasts.errors import TriggerRefused, TriggerUnclear
-from cio_pipelines.broadcasts.finding import candidates
+from cio_pipelines.broadcasts.finding import Found, convinces, look
 from cio_pipelines.broadcasts.refusals import ErrorLine, error_lines
 from cio_pipelines.broadcasts.specs import BroadcastSpec
 from cio_pipelines.broadcasts.state import REFUSED, TRIGGERED
+from cio_pipelines.broadcasts.waiting import awaited
 from cio_pipelines.customerio import AppClient, BadRequest, BroadcastTrigger, CustomerIOError, SyncAppClient
+
+_LONGEST_WAIT = 120.0
+"""Seconds. The lease of the broadcast is held meanwhile, and would expire after 300."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,22 +28,26 @@ class Resolver:
     connect: Callable[[], AppClient]
     state: Callable[[], AbstractContextManager[Attempts]]
 
-    def resolve(self, attempt: Attempt) -> Attempt:
+    def resolve(self, attempt: Attempt, wait_seconds: float) -> Attempt:
         """A try of which nobody knows the end with the number of its trigger, written down.
+
+        A trigger that may be it is waited for, up to two minutes: how many it reached tells whether it is.
 
         Raises TriggerUnclear when Customer.io's list does not tell, or cannot be read.
         """
         try:
-            found, is_certain = self._candidates(attempt)
+            found = self._look(attempt)
+            if found.only is not None and not found.only.is_processed:
+                with SyncAppClient(self.connect()) as client:
+                    seconds = min(wait_seconds, _LONGEST_WAIT)
+                    trigger = awaited(client, self.spec.broadcast_id, found.only.id, seconds)
+                found = Found([trigger], are_shared=False)
         except CustomerIOError as error:
             told = f"Customer.io's list of its triggers cannot be read: {error}"
             raise self._unclear(attempt, told) from error
-        if len(found) == 1 and is_certain:
-            return self._adopted(attempt, found[0])
-        if found:
-            numbers = ", ".join(str(trigger.id) for trigger in found)
-            raise self._unclear(attempt, f"Customer.io lists triggers that may be it: {numbers}.")
-        raise self._unclear(attempt, "Customer.io lists no trigger of that time that could be it.")
+        if found.only is None or not convinces(found.only, attempt, self.spec.reached_share):
+            raise self._unclear(attempt, str(found))
+        return self._adopted(attempt, found.only)
 
     def adopt(self, attempt: Attempt, trigger_id: int) -> Attempt:
         """The try with the number that a person gives for its trigger, written down.
@@ -73,10 +81,10 @@ class Resolver:
         lines: list[ErrorLine] = []
         trigger_id = 0
         with suppress(CustomerIOError):  # the refusal is on its way; without this it goes unexplained
-            found, is_certain = self._candidates(attempt)
-            if len(found) != 1 or not is_certain:
+            trigger = self._look(attempt).only
+            if trigger is None:
                 return
-            trigger_id = found[0].id
+            trigger_id = trigger.id
             with SyncAppClient(self.connect()) as client:
                 texts = client.broadcast_trigger_errors(self.spec.broadcast_id, trigger_id)
                 lines = error_lines(texts, identifiers)
@@ -92,12 +100,12 @@ class Resolver:
             reasons,
         ) from error
 
-    def _candidates(self, attempt: Attempt) -> tuple[list[BroadcastTrigger], bool]:
+    def _look(self, attempt: Attempt) -> Found:
         with self.state() as attempts:
             taken = attempts.taken()
             others = [each for each in attempts.unresolved() if each.key != attempt.key]
         with SyncAppClient(self.connect()) as client:
-            return candidates(client, self.spec.broadcast_id, attempt, others, taken)
+            return look(client, self.spec.broadcast_id, attempt, others, taken)
 
     def _unclear(self, attempt: Attempt, told: str) -> TriggerUnclear:
         return TriggerUnclear(

@@ -24,8 +24,8 @@ class BroadcastConfig(dg.Config):
 def broadcast_assets(spec: BroadcastSpec) -> dg.AssetsDefinition:
     """The asset `customerio/<name>_broadcast` with its checks: a day's broadcast, triggered once.
 
-    It follows from the model of recipients, which is to be an asset of dbt. A backfill is a run a day:
-    Customer.io takes a trigger every ten seconds.
+    It follows from the model of recipients, which is to be an asset of dbt. It has no backfill policy, so
+    that a backfill is a run a day: one that fails keeps no other from going out.
     """
     key = dg.AssetKey(["customerio", f"{spec.name}_broadcast"])
 
@@ -38,7 +38,6 @@ def broadcast_assets(spec: BroadcastSpec) -> dg.AssetsDefinition:
         ),
         deps=[dg.AssetKey([MODELS, spec.table])],
         partitions_def=utc_days,
-        backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=1),
         check_specs=broadcasts_metadata.check_specs(spec, key),
         pool=pools.BROADCASTS,
         group_name="customerio",
