@@ -88,11 +88,11 @@ def worker_settings(settings: Settings) -> WorkerSettings:
 
 
 @asynccontextmanager
-async def open_worker(settings: Settings, how: WorkerSettings) -> AsyncGenerator[tuple[Worker, Queue]]:
-    """A worker ready to run, and its queue. Raises SettingsError, ConfigurationError or QueueError."""
+async def open_worker(settings: Settings, how: WorkerSettings) -> AsyncGenerator[Worker]:
+    """A worker ready to run. Raises SettingsError, ConfigurationError or QueueError."""
     async with AsyncExitStack() as stack:
         needs_app = {"transactional", "broadcast"} & set(how.queues)
         app = await stack.enter_async_context(app_client(settings, _ONCE)) if needs_app else None
         track = await stack.enter_async_context(settings.track_client(_ONCE))
         queue = await stack.enter_async_context(message_queue(settings))
-        yield Worker(queue, track, app, how), queue
+        yield Worker(queue, track, app, how)

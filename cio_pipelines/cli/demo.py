@@ -40,9 +40,10 @@ def demo(
     ] = False,
 ) -> None:
     """The whole loop: seed a company, sync it, change about 1%, sync again; send its orders as events; send
-    messages, receive what becomes of them, load that, and sync what people said.
+    messages, receive what becomes of them, load that, and sync what people said; speak through the queue.
     """
     # Dagster and DuckDB take seconds to load: other commands need not wait for them.
+    from cio_pipelines.cli.demo_messages import speak
     from cio_pipelines.cli.sync import default_request, run_and_show, run_events_and_show, today
     from cio_pipelines.demo import change, seed
     from cio_pipelines.runs import Request
@@ -83,6 +84,8 @@ def demo(
         _demand(run_and_show(sandboxed, default_request(sandboxed)))
         if person is not None:
             out.print(_consent(sandboxed, server, person))
+        out.rule("An application speaks: through the queue, each message once")
+        out.print(speak(sandboxed, server, next(iter(server.people()))))
     out.rule()
     out.print("Look around:  [bold]make dev[/] opens the Dagster UI beside the sandbox's page:")
     out.print("    Dagster   http://127.0.0.1:3000   (runs, lineage, checks, partitions)")
@@ -121,7 +124,12 @@ def _start_clean(database: Path, *, replace: bool) -> None:
         database.parent.mkdir(parents=True, exist_ok=True)
         return
     LOCAL.mkdir(exist_ok=True)
-    for path in (database, database.with_name(database.name + ".wal"), *LOCAL.glob("sandbox.sqlite*")):
+    for path in (
+        database,
+        database.with_name(database.name + ".wal"),
+        *LOCAL.glob("sandbox.sqlite*"),
+        *LOCAL.glob("queue.sqlite*"),
+    ):
         path.unlink(missing_ok=True)
     if not os.environ.get("DAGSTER_HOME"):
         shutil.rmtree(LOCAL / "dagster", ignore_errors=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,7 +14,7 @@ from cio_pipelines.cli.console import complain
 from cio_pipelines.cli.logs import log_to_standard_error
 from cio_pipelines.messaging.fates import WorkerSettings
 from cio_pipelines.messaging.handlers import CredentialsRefused
-from cio_pipelines.messaging.queue.protocol import QUEUES, Queue, QueueName
+from cio_pipelines.messaging.queue.protocol import QUEUES
 from cio_pipelines.messaging_setup import open_worker, worker_settings
 from cio_pipelines.settings import Settings, SettingsError, load_settings
 
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _REPORT_SECONDS = 30.0
-_LOOK_SECONDS = 0.2
 
 
 def worker(
@@ -62,19 +60,16 @@ def _chosen(settings: Settings, wanted: list[str]) -> WorkerSettings:
 
 
 async def _work(settings: Settings, how: WorkerSettings, *, until_empty: bool) -> None:
-    async with open_worker(settings, how) as (worker, queue):
+    async with open_worker(settings, how) as worker:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, worker.stop)
         _log.info("working", extra={"fields": {"queues": ",".join(how.queues)}})
-        beside = [asyncio.create_task(_report(worker))]
-        if until_empty:
-            beside.append(asyncio.create_task(_stop_when_empty(worker, queue, how.queues)))
+        reporting = asyncio.create_task(_report(worker))
         try:
-            await worker.run()
+            await worker.run(until_empty=until_empty)
         finally:
-            for task in beside:
-                task.cancel()
+            reporting.cancel()
             _log.info("stopped", extra={"fields": dict(worker.counts)})
 
 
@@ -87,12 +82,3 @@ async def _report(worker: Worker) -> None:
         if counts != told:
             _log.info("delivered", extra={"fields": counts})
             told = counts
-
-
-async def _stop_when_empty(worker: Worker, queue: Queue, queues: Sequence[QueueName]) -> None:
-    while True:
-        depths = await queue.depths()
-        if not any(depths[name].waiting + depths[name].in_flight for name in queues):
-            worker.stop()
-            return
-        await asyncio.sleep(_LOOK_SECONDS)

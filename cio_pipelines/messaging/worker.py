@@ -18,6 +18,8 @@ from cio_pipelines.messaging.queue.protocol import Queue, QueueName
 
 _log = logging.getLogger(__name__)
 
+_LOOK_SECONDS = 0.2
+
 
 class Worker:
     """Serves queues with clients that were entered already, on one event loop.
@@ -67,10 +69,15 @@ class Worker:
         for lane in self._lanes:
             lane.stop()
 
-    async def run(self) -> None:
-        """Work until `stop` is called. Raises CredentialsRefused when Customer.io takes none of ours."""
+    async def run(self, *, until_empty: bool = False) -> None:
+        """Work until `stop` is called; with `until_empty`, or until nothing is left that could go now.
+
+        Raises CredentialsRefused when Customer.io takes none of ours.
+        """
         lanes = [asyncio.create_task(lane.run()) for lane in self._lanes]
-        heart = asyncio.create_task(self._beat())
+        beside = [asyncio.create_task(self._beat())]
+        if until_empty:
+            beside.append(asyncio.create_task(self._stop_when_empty()))
         try:
             await self._until_stopped(lanes)
         finally:
@@ -78,8 +85,9 @@ class Worker:
             for lane in self._lanes:
                 lane.break_off()
             await asyncio.gather(*lanes, return_exceptions=True)
-            heart.cancel()
-            await asyncio.gather(heart, return_exceptions=True)
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
         for lane in lanes:
             lane.result()
         if self._refused is not None:
@@ -94,6 +102,14 @@ class Worker:
             stopping.cancel()
         self.stop()
         await asyncio.wait(lanes, timeout=self._settings.drain)
+
+    async def _stop_when_empty(self) -> None:
+        while True:
+            depths = await self._queue.depths()
+            if not any(depths[name].waiting + depths[name].in_flight for name in self._settings.queues):
+                self.stop()
+                return
+            await asyncio.sleep(_LOOK_SECONDS)
 
     def _refuse(self, refused: CredentialsRefused) -> None:
         self._refused = refused
