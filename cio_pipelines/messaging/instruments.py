@@ -22,8 +22,9 @@ from opentelemetry import metrics, trace
 
 from cio_pipelines.customerio import InvalidOperation, SendResult
 from cio_pipelines.messaging.queue.errors import IdempotencyError, QueueFull
+from cio_pipelines.sync.errors import InvalidUser
 
-_REFUSALS = (InvalidOperation, QueueFull, IdempotencyError)
+_REFUSALS = (InvalidOperation, InvalidUser, QueueFull, IdempotencyError)
 _logger = logging.getLogger(__name__)
 _SCOPE = "cio_pipelines.messaging"
 

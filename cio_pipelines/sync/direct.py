@@ -7,34 +7,31 @@ What is committed is marked as `direct`, so that a mart that lags behind does no
 from __future__ import annotations
 
 import asyncio
-import json
 import threading
 import time
 import uuid
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
 
-from cio_pipelines.sync.candidates import Mart, is_ahead
+from cio_pipelines.sync.beside import after_all, ahead_of_mart, outdated
+from cio_pipelines.sync.candidates import Mart
 from cio_pipelines.sync.delivery import deliver
 from cio_pipelines.sync.engine import PeopleSync, whole_second
 from cio_pipelines.sync.erasing import plan_erasures
 from cio_pipelines.sync.errors import InvalidUser, SyncInProgress
-from cio_pipelines.sync.given import Given, Known, fill, read_person_id, read_users
-from cio_pipelines.sync.key import SyncKey
+from cio_pipelines.sync.given import Given, Types, fill, read_person_id, read_users
 from cio_pipelines.sync.overlay import lay_over, lay_tombstones
 from cio_pipelines.sync.planning import Planner
 from cio_pipelines.sync.results import Outcome, UserOutcome, outcomes_of
 from cio_pipelines.sync.runs import DIRECT, Runs, run_key
-from cio_pipelines.sync.state import dead_letters, sync_plan, synced_people
+from cio_pipelines.sync.state import dead_letters, sync_plan
 from cio_pipelines.sync.windows import FULL
 from cio_pipelines.warehouse import WarehouseBusy, WarehouseConnection, WarehouseError, WarehouseLocked
-from cio_pipelines.warehouse.functions import UtcTimestamp
 
 _BY_NAME = 1_000
 """People who are named in statements; more are looked up."""
@@ -68,13 +65,16 @@ class DirectSync(PeopleSync):
             the lease was lost meanwhile.
         """
         said = list(users)
+        if not said:
+            return []
         latest: dict[str, Given] = {}
 
         def plan(connection: WarehouseConnection, run_id: str, at: datetime) -> tuple[Planner, _Others]:
             return self._plan_people(connection, run_id, at, latest)
 
         with self._turn(wait_seconds) as (connection, run_id):
-            given = read_users(said, self._spec, self._columns())
+            types = self._types()
+            given = read_users(said, self._spec, types)
             for person in given:
                 if person.person_id not in latest or person.updated_at >= latest[person.person_id].updated_at:
                     latest[person.person_id] = person
@@ -105,9 +105,9 @@ class DirectSync(PeopleSync):
             over = lay_tombstones(mart, left, moment)
             others: _Others = {}
             if deleted_at is None:
-                over = lay_tombstones(mart, left, _later(connection, self._key, over, left, moment))
+                over = lay_tombstones(mart, left, after_all(connection, self._key, over, left, moment))
             else:
-                others = _outdated(connection, self._key, over, left)
+                others = _old(outdated(connection, self._key, over, left))
                 left = [person for person in left if person not in others]
                 over = lay_tombstones(mart, left, moment)
             planner = self._planner_of(connection, run_id, at, over, left)
@@ -116,11 +116,16 @@ class DirectSync(PeopleSync):
             return planner, others
 
         with self._turn(wait_seconds) as (connection, run_id):
-            types = self._columns()
-            self._mart_of(types)  # raises when there is none
+            types = self._types()
             ids += [read_person_id(person, self._spec, types, place) for place, person in enumerate(said)]
             found = self._carry_out(connection, run_id, ids, plan)
         return [found[person] for person in ids]
+
+    def _types(self) -> Types:
+        """The columns of a mart that can be synced. Raises SourceContractError or MappingError."""
+        types = self._columns()
+        self._mart_of(types)
+        return types
 
     @contextmanager
     def _turn(self, wait_seconds: float) -> Generator[tuple[WarehouseConnection, str]]:
@@ -187,8 +192,8 @@ class DirectSync(PeopleSync):
         mart = self._mart_of(types)
         over = lay_over(mart, types, list(given.values()))
         self._planner_of(connection, run_id, at, over, list(given)).check_ids(_ALL)
-        others = _outdated(connection, self._key, over, list(given))
-        known = _known(connection, self._key, over, list(given))
+        others = _old(outdated(connection, self._key, over, list(given)))
+        known = ahead_of_mart(connection, self._key, over, list(given))
         people = [
             fill(person, self._spec, types, known[person.person_id]) if person.person_id in known else person
             for person in given.values()
@@ -220,57 +225,8 @@ def _refuse_event_loop() -> None:
     raise RuntimeError("An event loop runs in this thread: call it by anyio.to_thread.run_sync.")
 
 
-def _beside(over: Mart, key: SyncKey, people: Sequence[str]) -> tuple[sa.FromClause, Mart, sa.Subquery]:
-    """People of a call joined with what the mart and the snapshot know of them."""
-    mart = over.beneath or over
-    snapshot = (
-        sa.select(synced_people)
-        .where(key.owns(synced_people), synced_people.c.person_id.in_(people))
-        .subquery("snapshot")
-    )
-    of_mart = sa.and_(mart.person_id == over.person_id, mart.person_id.in_(people))
-    joined = over.table.outerjoin(mart.table, of_mart).outerjoin(
-        snapshot, snapshot.c.person_id == over.person_id
-    )
-    return joined, mart, snapshot
-
-
-def _outdated(connection: WarehouseConnection, key: SyncKey, over: Mart, people: Sequence[str]) -> _Others:
-    """People of whom something newer is known than what is said of them."""
-    joined, mart, snapshot = _beside(over, key, people)
-    newer = sa.or_(over.updated_at < mart.said_at, over.updated_at < snapshot.c.source_updated_at)
-    rows = connection.rows(sa.select(over.person_id.label("person_id")).select_from(joined).where(newer))
-    return {row.person_id: "outdated" for row in rows}
-
-
-def _later(
-    connection: WarehouseConnection, key: SyncKey, over: Mart, people: Sequence[str], moment: datetime
-) -> datetime:
-    """`moment`, or right after what is known of these people, should a clock be fast."""
-    joined, mart, snapshot = _beside(over, key, people)
-    known = sa.func.max(mart.said_at), sa.func.max(snapshot.c.source_updated_at)
-    latest = sa.select(*(sa.type_coerce(each, UtcTimestamp) for each in known)).select_from(joined)
-    after = (each + timedelta(microseconds=1) for each in connection.rows(latest)[0] if each is not None)
-    return max([moment, *after])
-
-
-def _known(
-    connection: WarehouseConnection, key: SyncKey, over: Mart, people: Sequence[str]
-) -> dict[str, Known]:
-    """What the snapshot knows of people of whom the mart knows nothing, or something older."""
-    joined, mart, snapshot = _beside(over, key, people)
-    lags = sa.or_(is_ahead(snapshot, mart.said_at), mart.person_id.is_(None))
-    columns = (snapshot.c[name] for name in ("person_id", "state", "attributes", "mapping_version"))
-    rows = connection.rows(sa.select(*columns).select_from(joined).where(snapshot.c.direct, lags))
-    found: dict[str, Known] = {}
-    for row in rows:
-        attributes = json.loads(row.attributes or "{}", parse_float=Decimal)
-        # of another mapping's text it is not known which of ours it would have
-        is_whole = row.state == "deleted" or row.mapping_version == mart.mapping.version
-        found[row.person_id] = Known(
-            row.state, attributes, mart.mapping.kinds if is_whole else attributes.keys() & mart.mapping.kinds
-        )
-    return found
+def _old(people: Iterable[str]) -> _Others:
+    return dict.fromkeys(people, "outdated")
 
 
 def _take_up(planner: Planner, people: Sequence[str]) -> None:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
+from cio_pipelines.messaging.instruments import Instruments
 from cio_pipelines.messaging.repository import UserMessagingRepository
 from cio_pipelines.sync.settings import SyncSettings
 from tests.sync.rig import SyncRig
 
 
-def repository(rig: SyncRig, *, wait_seconds: float = 10.0, **settings: Any) -> UserMessagingRepository:
+def repository(
+    rig: SyncRig, *, wait_seconds: float = 10.0, instruments: Instruments | None = None, **settings: Any
+) -> UserMessagingRepository:
     """A repository of the rig's workspace."""
     chosen = {"workspace": "tests", **rig.defaults, **settings}
     return UserMessagingRepository(
-        rig.warehouse, SyncSettings(**chosen), rig.client, wait_seconds=wait_seconds
+        rig.warehouse, SyncSettings(**chosen), rig.client, wait_seconds=wait_seconds, instruments=instruments
     )
 
 

@@ -13,9 +13,10 @@ import anyio
 import anyio.to_thread
 import pytest
 
+from cio_pipelines.messaging.instruments import Instruments, OperationEvent
 from cio_pipelines.messaging.repository import UserMessagingRepository
 from cio_pipelines.sandbox import SandboxServer
-from cio_pipelines.sync.errors import InvalidUser
+from cio_pipelines.sync.errors import InvalidUser, SourceContractError
 from tests.sync.rig import EVERYTHING, YEARS_AGO, Rig
 
 from .repository_rig import Watch, repository
@@ -332,6 +333,30 @@ def test_a_user_who_cannot_be_what_is_said_is_refused_before_anything_is_sent(
     assert "secret" not in str(caught.value)
     assert watch.log == []
     assert rig.state("select count(*) from sync_lease where owner <> ''") == [(0,)]
+
+
+def test_every_call_tells_how_it_went_and_nothing_of_whom(rig: Rig) -> None:
+    events: list[OperationEvent] = []
+    users = repository(rig, instruments=Instruments(events.append))
+    users.sync_user(said("p1", plan="pro"))
+    users.sync_users([said("p0", first_name="x" * 1_001), said("p2", plan="pro")])
+    users.on_user_deleted("p1")
+    with pytest.raises(InvalidUser):
+        users.sync_user(said("p1", colour="red"))
+    assert [(event.operation, event.outcome, event.messages) for event in events] == [
+        ("sync_user", "accepted", 1),
+        ("sync_users", "rejected", 2),
+        ("on_user_deleted", "accepted", 1),
+        ("sync_user", "refused", 1),
+    ]
+    assert "p1" not in repr(events)
+
+
+def test_without_a_mart_the_call_says_so(rig: Rig, users: UserMessagingRepository) -> None:
+    rig.sql("drop table analytics.customerio_people")
+    for call in (lambda: users.sync_user(said("p1")), lambda: users.on_user_deleted("p1")):
+        with pytest.raises(SourceContractError, match="There is no table or view"):
+            call()
 
 
 def test_an_event_loop_is_told_to_call_from_a_thread(users: UserMessagingRepository) -> None:

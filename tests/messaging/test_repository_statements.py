@@ -1,4 +1,4 @@
-"""What a call asks of a warehouse: statements that BigQuery takes too."""
+"""What a call, and a run after it, ask of a warehouse: statements that BigQuery takes too."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pytest
 from cio_pipelines.messaging.repository import UserMessagingRepository
 from cio_pipelines.sandbox import SandboxServer
 from cio_pipelines.sync.settings import SyncSettings
+from cio_pipelines.sync.windows import FULL
 from tests.bigquery import BilledWarehouse, RecordingConnection, bigquery, check
 from tests.sync.rig import Rig
 
@@ -28,7 +29,7 @@ def rig(tmp_path: Path, sandbox: SandboxServer) -> Iterator[Rig]:
 
 @pytest.fixture
 def recorded(rig: Rig) -> list[str]:
-    """All distinct statements of calls of every kind, as BigQuery's dialect writes them."""
+    """All distinct statements of calls and of the runs that follow, as BigQuery's dialect writes them."""
     statements: list[Any] = []
     warehouse = BilledWarehouse(rig.warehouse, lambda inner: RecordingConnection(inner, statements))
     users = UserMessagingRepository(warehouse, SyncSettings(workspace="tests"), rig.client)
@@ -43,10 +44,16 @@ def recorded(rig: Rig) -> list[str]:
     users.sync_user(later(4, "p1", plan="pro"))
     users.on_user_deleted("p2", deleted_at=MAY + timedelta(hours=1))
     users.on_user_deleted("p1")
+    rig.change("p0", "email = 'new@example.com'")
+    scheduled = rig.engine(warehouse=warehouse)
+    scheduled.extract("scheduled", FULL)
+    assert scheduled.plan("scheduled").ahead == 3
+    scheduled.push("scheduled")
+    scheduled.plan_erasure("erasure")
     return sorted({bigquery(statement) for statement in statements})
 
 
-def test_every_statement_of_a_call_is_good_bigquery(recorded: list[str]) -> None:
+def test_every_statement_is_good_bigquery(recorded: list[str]) -> None:
     assert len(recorded) > 40
     for text in recorded:
         check(text)

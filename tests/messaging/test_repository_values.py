@@ -196,6 +196,21 @@ def test_types_that_few_marts_have_end_as_in_a_scheduled_run(odd: Rig) -> None:
     assert texts[0][1:] == texts[1][1:]
 
 
+def test_a_mart_that_knows_days_only_is_ahead_of_nothing_within_a_day(odd: Rig) -> None:
+    odd.make_mart(
+        statement="""create or replace table analytics.customerio_people as
+        select 'p' as person_id, date '2026-05-01' as updated_at, 'free' as plan"""
+    )
+    odd.run()
+    users = repository(odd)
+    assert users.sync_user({"person_id": "p", "updated_at": MAY, "plan": "pro"}).outcome == "accepted"
+    assert odd.run().plan.whys == {"silent": 1}
+    next_day = MAY + timedelta(days=1)
+    assert users.sync_user({"person_id": "p", "updated_at": next_day, "plan": "pro"}).outcome == "accepted"
+    assert odd.run().plan.ahead == 1
+    assert users.on_user_deleted("p").outcome == "accepted"
+
+
 def test_nested_columns_cannot_be_given_and_keep_the_mart_s_value(odd: Rig) -> None:
     person = "00000000-0000-0000-0000-00000000000a"
     odd.sql(

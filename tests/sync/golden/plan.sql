@@ -320,5 +320,4 @@ WHERE
     OR `anon_1`.`state` <> @p
     OR `anon_1`.`attributes_hash` IS DISTINCT FROM `mart`.`attributes_hash`
   END
-  AND NOT coalesce(`anon_1`.`direct` AND `mart`.`updated_at` < `anon_1`.`source_updated_at`, FALSE)
   AND `anon_3`.`person_id` IS NULL
