@@ -58,5 +58,5 @@ def test_after_a_kill_in_mid_push_each_event_is_there_once(
     assert outcomes["ignored"] <= IN_FLIGHT
     remembered = rig.state(accepted_events, "event_id", "run_id")
     assert len({event_id for event_id, _ in remembered}) == len(remembered) == EVENTS
-    assert {run_id for _, run_id in remembered} == {"killed", ran.run_id}
+    assert {run_id for _, run_id in remembered} <= {"killed", ran.run_id}
     assert rig.run().plan.planned == 0
