@@ -30,7 +30,8 @@ class BroadcastsResource(dg.ConfigurableResource[None]):
             settings = load_settings()
             with billed_warehouse(settings, context) as warehouse:
                 try:
-                    yield Broadcast(warehouse, settings.workspace, spec, self.client)
+                    with Broadcast(warehouse, settings.workspace, spec, self.client) as broadcast:
+                        yield broadcast
                 except BroadcastError as error:
                     reasons = error.reasons if isinstance(error, TriggerRefused) else {}
                     raise dg.Failure(

@@ -9,9 +9,11 @@ Customer.io is waited for.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from types import TracebackType
+from typing import Self
 
 from cio_pipelines.broadcasts.attempts import Attempt, Attempts
 from cio_pipelines.broadcasts.errors import BroadcastInProgress, PartitionLate, RecipientsError
@@ -48,7 +50,10 @@ class _Intent:
 
 
 class Broadcast:
-    """One broadcast of one workspace. `connect` makes a client of its App API, when one is needed."""
+    """One broadcast of one workspace: a context manager, for it keeps a client of the workspace's App API.
+
+    `connect` makes that client, when the first request is to be made.
+    """
 
     def __init__(
         self, warehouse: Warehouse, workspace: str, spec: BroadcastSpec, connect: Callable[[], AppClient]
@@ -57,7 +62,21 @@ class Broadcast:
         self._workspace = workspace
         self._spec = spec
         self._connect = connect
+        self._stack = ExitStack()
+        self._connected: SyncAppClient | None = None
         self._is_prepared = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None = None,
+        value: BaseException | None = None,
+        trace: TracebackType | None = None,
+    ) -> None:
+        self._connected = None
+        self._stack.__exit__(kind, value, trace)
 
     def run(self, day: date, run_id: str, request: Request = Request()) -> Outcome:  # noqa: B008  # frozen
         """Bring a day to its end: trigger it unless it is, wait until it is processed, read the errors.
@@ -70,33 +89,38 @@ class Broadcast:
         if request.dry_run:
             return self._counted(day, request)
         with self._leased(run_id) as lease:
-            settled = self._settled(day, run_id, request, lease)
-        if not isinstance(settled, Attempt):
-            return settled
-        triggered_here = settled.run_id == run_id and not settled.adopted
-        return self._follower.follow(settled, request.wait_seconds, triggered_here=triggered_here)
+            with self._warehouse.session():
+                decided = self._decided(day, run_id, request, lease)
+            if isinstance(decided, Outcome):
+                return decided
+            attempt = self._triggered(decided, request)
+        triggered_here = attempt.run_id == run_id and not attempt.adopted
+        return self._follower.follow(attempt, request.wait_seconds, triggered_here=triggered_here)
 
-    def _settled(self, day: date, run_id: str, request: Request, lease: Lease) -> Attempt | Outcome:
-        """The day's try with its trigger's number; or what the day is without one."""
+    def _decided(self, day: date, run_id: str, request: Request, lease: Lease) -> Attempt | Outcome | _Intent:
+        """The day's try as it stands, what the day is without one, or what is to be asked for now."""
         with self._state() as attempts:
             latest = attempts.latest(day)
         if latest is not None:
-            if latest.is_unresolved and not request.retrigger:
-                if request.adopt:
-                    return self._resolver.adopt(latest, request.adopt)
-                return self._resolver.resolve(latest, request.wait_seconds)
-            if latest.status not in (REFUSED, FAILED) and not latest.is_unresolved:
-                return latest
-            if latest.status == FAILED and not request.retrigger:
+            is_open = latest.is_unresolved or latest.status == FAILED
+            if latest.status != REFUSED and not (is_open and request.retrigger):
                 return latest
         self._demand_in_time(day, request)
         counted = self._counted(day, request)
         if counted.status in (EMPTY, BLOCKED):
             return counted
-        with SyncAppClient(self._connect()) as client:
-            number = 1 if latest is None else latest.attempt + 1
-            intent = self._intended(counted, number, run_id, lease)
-            return self._requested(client, intent, request.wait_seconds)
+        self._client()  # settings that cannot work are told before anything is written down
+        return self._intended(counted, 1 if latest is None else latest.attempt + 1, run_id, lease)
+
+    def _triggered(self, decided: Attempt | _Intent, request: Request) -> Attempt:
+        """The try with the number of its trigger."""
+        if isinstance(decided, _Intent):
+            return self._requested(decided, request.wait_seconds)
+        if not decided.is_unresolved:
+            return decided
+        if request.adopt:
+            return self._resolver.adopt(decided, request.adopt)
+        return self._resolver.resolve(decided, request.wait_seconds)
 
     def _demand_in_time(self, day: date, request: Request) -> None:
         # without a column of days the model knows the present only
@@ -165,9 +189,8 @@ class Broadcast:
                 raise
             raise too_large(self._spec, f"the {TRIGGER_BYTES:,} bytes of one trigger") from error
 
-    def _requested(self, client: SyncAppClient, intent: _Intent, wait_seconds: float) -> Attempt:
-        """The try with its trigger's number, asked for now."""
-        attempt = intent.attempt
+    def _requested(self, intent: _Intent, wait_seconds: float) -> Attempt:
+        attempt, client = intent.attempt, self._client()
         try:
             trigger_id = client.trigger_broadcast(self._spec.broadcast_id, intent.audience, intent.data)
         except CustomerIOError as error:
@@ -183,11 +206,16 @@ class Broadcast:
 
     @property
     def _resolver(self) -> Resolver:
-        return Resolver(self._spec, self._connect, self._state)
+        return Resolver(self._spec, self._client, self._state)
 
     @property
     def _follower(self) -> Follower:
-        return Follower(self._spec, self._connect, self._state)
+        return Follower(self._spec, self._client, self._state)
+
+    def _client(self) -> SyncAppClient:
+        if self._connected is None:
+            self._connected = self._stack.enter_context(SyncAppClient(self._connect()))
+        return self._connected
 
     @contextmanager
     def _state(self) -> Generator[Attempts]:

@@ -14,7 +14,7 @@ from cio_pipelines.broadcasts.resolving import moment
 from cio_pipelines.broadcasts.specs import BroadcastSpec
 from cio_pipelines.broadcasts.state import FAILED, PROCESSED, TRIGGERED
 from cio_pipelines.broadcasts.waiting import awaited
-from cio_pipelines.customerio import AppClient, CustomerIOError, SyncAppClient
+from cio_pipelines.customerio import CustomerIOError, SyncAppClient
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class Follower:
     """Follows tries that are triggered."""
 
     spec: BroadcastSpec
-    connect: Callable[[], AppClient]
+    client: Callable[[], SyncAppClient]
     state: Callable[[], AbstractContextManager[Attempts]]
 
     def follow(self, attempt: Attempt, wait_seconds: float, *, triggered_here: bool) -> Outcome:
@@ -54,11 +54,11 @@ class Follower:
         )
 
     def _ended(self, attempt: Attempt, trigger_id: int, wait_seconds: float) -> Attempt:
-        with SyncAppClient(self.connect()) as client:
-            trigger = awaited(client, self.spec.broadcast_id, trigger_id, wait_seconds)
-            if not trigger.is_processed:
-                return attempt
-            lines = error_lines(client.broadcast_trigger_errors(self.spec.broadcast_id, trigger_id))
+        client, broadcast_id = self.client(), self.spec.broadcast_id
+        trigger = awaited(client, broadcast_id, trigger_id, wait_seconds)
+        if not trigger.is_processed:
+            return attempt
+        lines = error_lines(client.broadcast_trigger_errors(broadcast_id, trigger_id))
         came_to_nothing = bool(lines) and not trigger.recipients_count
         with self.state() as attempts:
             return attempts.end(

@@ -14,7 +14,7 @@ from cio_pipelines.broadcasts.refusals import ErrorLine, error_lines
 from cio_pipelines.broadcasts.specs import BroadcastSpec
 from cio_pipelines.broadcasts.state import REFUSED, TRIGGERED
 from cio_pipelines.broadcasts.waiting import awaited
-from cio_pipelines.customerio import AppClient, BadRequest, BroadcastTrigger, CustomerIOError, SyncAppClient
+from cio_pipelines.customerio import BadRequest, BroadcastTrigger, CustomerIOError, SyncAppClient
 
 _LONGEST_WAIT = 120.0
 """Seconds. The lease of the broadcast is held meanwhile, and would expire after 300."""
@@ -25,7 +25,7 @@ class Resolver:
     """Looks into Customer.io's own list of triggers."""
 
     spec: BroadcastSpec
-    connect: Callable[[], AppClient]
+    client: Callable[[], SyncAppClient]
     state: Callable[[], AbstractContextManager[Attempts]]
 
     def resolve(self, attempt: Attempt, wait_seconds: float) -> Attempt:
@@ -38,9 +38,8 @@ class Resolver:
         try:
             found = self._look(attempt)
             if found.only is not None and not found.only.is_processed:
-                with SyncAppClient(self.connect()) as client:
-                    seconds = min(wait_seconds, _LONGEST_WAIT)
-                    trigger = awaited(client, self.spec.broadcast_id, found.only.id, seconds)
+                seconds = min(wait_seconds, _LONGEST_WAIT)
+                trigger = awaited(self.client(), self.spec.broadcast_id, found.only.id, seconds)
                 found = Found([trigger], are_shared=False)
         except CustomerIOError as error:
             told = f"Customer.io's list of its triggers cannot be read: {error}"
@@ -58,8 +57,8 @@ class Resolver:
             taken = attempts.taken()
         if trigger_id in taken:
             raise self._unclear(attempt, f"Trigger {trigger_id} is another day's.")
-        with SyncAppClient(self.connect()) as client:
-            return self._adopted(attempt, client.broadcast_trigger(self.spec.broadcast_id, trigger_id))
+        trigger = self.client().broadcast_trigger(self.spec.broadcast_id, trigger_id)
+        return self._adopted(attempt, trigger)
 
     def _adopted(self, attempt: Attempt, trigger: BroadcastTrigger) -> Attempt:
         with self.state() as attempts:
@@ -85,9 +84,8 @@ class Resolver:
             if trigger is None:
                 return
             trigger_id = trigger.id
-            with SyncAppClient(self.connect()) as client:
-                texts = client.broadcast_trigger_errors(self.spec.broadcast_id, trigger_id)
-                lines = error_lines(texts, identifiers)
+            texts = self.client().broadcast_trigger_errors(self.spec.broadcast_id, trigger_id)
+            lines = error_lines(texts, identifiers)
         if not lines:
             return
         with self.state() as attempts:
@@ -104,8 +102,7 @@ class Resolver:
         with self.state() as attempts:
             taken = attempts.taken()
             others = [each for each in attempts.unresolved() if each.key != attempt.key]
-        with SyncAppClient(self.connect()) as client:
-            return look(client, self.spec.broadcast_id, attempt, others, taken)
+        return look(self.client(), self.spec.broadcast_id, attempt, others, taken)
 
     def _unclear(self, attempt: Attempt, told: str) -> TriggerUnclear:
         return TriggerUnclear(

@@ -11,5 +11,6 @@ from .rig import SPEC, TODAY, WORKSPACE, client_of
 
 if __name__ == "__main__":
     database, url = sys.argv[1:]
-    broadcast = Broadcast(open_warehouse(f"duckdb:///{database}"), WORKSPACE, SPEC, lambda: client_of(url))
-    broadcast.run(TODAY, "child")
+    warehouse = open_warehouse(f"duckdb:///{database}")
+    with Broadcast(warehouse, WORKSPACE, SPEC, lambda: client_of(url)) as broadcast:
+        broadcast.run(TODAY, "child")

@@ -109,7 +109,8 @@ class Rig:
         """One run for a day; waits for processing two seconds at most unless asked for more."""
         self._runs += 1
         request = replace(Request(wait_seconds=2.0), **asked)
-        return self.broadcast(spec, **(client or {})).run(day, f"run-{self._runs}", request)
+        with self.broadcast(spec, **(client or {})) as broadcast:
+            return broadcast.run(day, f"run-{self._runs}", request)
 
     def execute(self, *statements: str) -> list[tuple[Any, ...]]:
         rows: list[tuple[Any, ...]] = []

@@ -42,9 +42,8 @@ def test_each_day_has_a_trigger_and_people_of_its_own(rig: Rig) -> None:
     for number, day in enumerate(days):
         rig.model(day, [number])
 
-    broadcast = rig.broadcast()
-    for _ in range(2):
-        for day in days:
+    with rig.broadcast() as broadcast:
+        for day in days * 2:
             broadcast.run(day, "one-run")
 
     assert len(rig.server.triggers()) == 3
