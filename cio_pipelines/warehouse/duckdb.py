@@ -171,16 +171,17 @@ def _translated(error: BaseException, name: str) -> WarehouseError:
             "DuckDB allows one process at a time: close the other program (a SQL client, a running sync), "
             "then run again.",
         )
+    # a commit that finds no room is a TransactionException too
+    if _NO_ROOM.search(text):
+        return WarehouseFull(
+            f"There is no room left on the disk of the {name}.",
+            "Nothing of the last transaction was kept: free space, then run again.",
+        )
     # two threads: one writes what the other does, or closes the file while the other opens it
     if isinstance(error, duckdb.TransactionException) or "Unique file handle conflict" in text:
         return WarehouseBusy(
             f"Another thread of this process was at the {name} at the same moment.",
             "Nothing of this one was kept: run again.",
-        )
-    if _NO_ROOM.search(text):
-        return WarehouseFull(
-            f"There is no room left on the disk of the {name}.",
-            "Nothing of the last transaction was kept: free space, then run again.",
         )
     if isinstance(error, duckdb.OutOfMemoryException):
         return WarehouseFull(
