@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import stat
 import time
 from pathlib import Path
@@ -73,7 +72,7 @@ def test_every_scope_is_tried() -> None:
         "Bearer",
         "Bearer wrong",
         "Basic dXNlcjpwYXNzd29yZA==",
-        f"Bearer {PREFIX}{secrets.token_urlsafe(32)}",
+        f"Bearer {PREFIX}{'A' * 43}",
         f"Bearer {PREFIX}{'ü' * 43}",
         "Bearer a.b.c",
         "TOKEN",
