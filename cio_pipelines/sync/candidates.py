@@ -149,10 +149,11 @@ class Mart:
 def is_ahead(snapshot: sa.FromClause, updated_at: Column) -> Column:
     """Whether a snapshot's row is the application's own word, of later than what the mart knows.
 
-    What the mart says then is old: it must not undo what was sent.
+    What the mart says then is old: it must not undo what was sent. A deletion holds whatever the mart's row
+    says: an order that comes in late makes the row newer, and nobody comes back by that.
     """
-    late = sa.and_(snapshot.c.direct, updated_at < snapshot.c.source_updated_at)
-    return sa.func.coalesce(late, sa.false())
+    is_old = sa.or_(snapshot.c.state == "deleted", updated_at < snapshot.c.source_updated_at)
+    return sa.func.coalesce(sa.and_(snapshot.c.direct, is_old), sa.false())
 
 
 def _faults_of(name: str, kind: Kind, column: Column) -> list[tuple[Column, str, str]]:

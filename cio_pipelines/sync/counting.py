@@ -41,7 +41,7 @@ def ahead_people(planner: Planner, selection: Selection) -> int:
         return 0
     mart = planner.mart
     direct = planner.state(
-        synced_people, "person_id", "source_updated_at", "direct", where=synced_people.c.direct
+        synced_people, *("person_id", "state", "source_updated_at", "direct"), where=synced_people.c.direct
     )
     joined = mart.table.join(direct, direct.c.person_id == mart.person_id)
     ahead = sa.and_(mart.deleted_at.is_(None), is_ahead(direct, mart.updated_at))

@@ -122,6 +122,8 @@ class PeopleSync(BaseSync):
                 planner.clear()
                 selection = planner.selection(window)
                 extracted, tombstoned = planner.count(selection)
+                if window.is_full:
+                    planner.settle_deletions()
                 decided = planner.plan_people(
                     selection, shared_emails_conflict=self._settings.shared_emails_conflict
                 )

@@ -266,6 +266,27 @@ class Planner:
         """The plan in numbers."""
         return count_plan(self.connection, self.run)
 
+    def settle_deletions(self) -> None:
+        """After a look at the whole mart: a direct deletion that the mart shows is like any other.
+
+        From then on the person returns when the mart has a row of them again.
+        """
+        if not self.is_any_direct():
+            return
+        living = (
+            sa.select(self.mart.person_id).select_from(self.mart.table).where(self.mart.deleted_at.is_(None))
+        )
+        self.connection.execute(
+            synced_people.update()
+            .where(
+                self.run.sync.owns(synced_people),
+                synced_people.c.direct,
+                synced_people.c.state == "deleted",
+                synced_people.c.person_id.not_in(living),
+            )
+            .values(direct=False)
+        )
+
     def is_any_direct(self) -> bool:
         """Whether of anybody the application's own word is remembered."""
         direct = self.state(synced_people, "person_id", where=synced_people.c.direct)

@@ -150,17 +150,48 @@ def test_a_mart_that_lags_undoes_nothing(rig: Rig, users: UserMessagingRepositor
 
 def test_a_mart_that_has_caught_up_is_planned_as_always(rig: Rig, users: UserMessagingRepository) -> None:
     users.sync_user(said("p0", plan="pro"))
-    users.on_user_deleted("p2", deleted_at=LATER)
     caught_up = LATER.replace(tzinfo=None) + timedelta(minutes=1)
     rig.change("p0", "plan = 'team', updated_at = ?", caught_up, touch=False)
-    rig.change("p2", "first_name = 'Back', updated_at = ?", caught_up, touch=False)
 
     ran = rig.run()
 
-    assert ran.plan.whys == {"changed": 1, "returned": 1}
+    assert ran.plan.whys == {"changed": 1}
     assert rig.profiles()["p0"]["plan"] == "team"
-    assert rig.profiles()["p2"]["first_name"] == "Back"
     assert rig.state("select count(*) from synced_people where direct") == [(0,)]
+
+
+def test_a_late_order_brings_nobody_back_who_was_deleted(rig: Rig, users: UserMessagingRepository) -> None:
+    users.on_user_deleted("p2", deleted_at=LATER)
+    late = LATER.replace(tzinfo=None) + timedelta(minutes=1)
+    rig.change("p2", "first_name = 'Back', updated_at = ?", late, touch=False)
+
+    ran = rig.run()
+
+    assert (ran.plan.planned, ran.plan.ahead) == (0, 1)
+    assert rig.profile("p2") is None
+
+
+@pytest.mark.parametrize("shows", ["a tombstone", "no row"])
+def test_who_is_gone_from_the_mart_may_come_back(
+    rig: Rig, users: UserMessagingRepository, shows: str
+) -> None:
+    users.on_user_deleted("p2", deleted_at=LATER)
+    later = LATER.replace(tzinfo=None) + timedelta(minutes=1)
+    if shows == "a tombstone":
+        rig.change("p2", "deleted_at = ?", later, touch=False)
+        assert rig.run().plan.planned == 0
+        rig.change("p2", "deleted_at = null, first_name = 'Back', updated_at = ?", later, touch=False)
+    else:
+        mine = "from analytics.customerio_people where person_id = 'p2'"
+        rig.sql(f"create table kept as {mine}; delete {mine}")
+        assert rig.run().plan.planned == 0
+        rig.sql("insert into analytics.customerio_people from kept")
+        rig.change("p2", "first_name = 'Back', updated_at = ?", later, touch=False)
+
+    assert rig.run().plan.whys == {"returned": 1}
+    profile = rig.profile("p2")
+    assert profile is not None
+    assert profile["first_name"] == "Back"
 
 
 def test_an_old_tombstone_does_not_erase_who_came_back_since(
