@@ -36,7 +36,7 @@ run: setup ## Seed a demo company, run dbt and the sync twice, print both; PEOPL
 	@$(BIN)/cio demo $(if $(PEOPLE),--people $(PEOPLE))
 
 test: emulators ## Run the fast tests (a few minutes)
-	@$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
+	@$(BIN)/python -m pytest -n 2 --dist worksteal --durations=25 --durations-min=4 -m "not slow"
 
 test-all: emulators ## Run all tests, the slow ones too
 	@$(BIN)/python -m pytest -n 2 --dist worksteal

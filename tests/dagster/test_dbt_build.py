@@ -55,7 +55,7 @@ def test_every_model_is_materialised_and_every_test_is_a_check(built: dg.Execute
     assert made >= {"stg_app__users", "stg_app__orders", "int_people__orders", "int_people__consent"}
     assert made >= {"stg_customerio__webhook_events", "app_consent_history", "consent_changes", "deliveries"}
     assert made >= {"customerio_people", "campaign_performance", "person_engagement", "follower"}
-    assert len(checks(built)) == 11
+    assert len(checks(built)) == 15
 
 
 def test_unit_tests_are_no_part_of_a_run(built: dg.ExecuteInProcessResult) -> None:

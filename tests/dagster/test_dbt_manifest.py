@@ -31,11 +31,11 @@ def test_the_manifest_follows_the_files_and_lies_elsewhere(project: Path) -> Non
     assert dbt_project(project).manifest_path.stat().st_mtime_ns == parsed
 
     # a deletion leaves no newer file behind
-    for name in ("_marts.yml", "customerio_people.sql"):
+    for name in ("_broadcasts.yml", "customerio_win_back_recipients.sql"):
         (project / "models" / "marts" / name).unlink()
 
     names = {node["name"] for node in load_manifest(dbt_project(project))["nodes"].values()}
-    assert "customerio_people" not in names
+    assert "customerio_win_back_recipients" not in names
     assert "stg_app__users" in names
 
 

@@ -62,7 +62,8 @@ READ_WHOLE = {
 
 # what the grammar takes and BigQuery does not
 FOREIGN = re.compile(
-    r"->>|::|\bfilter \(|\b(arg_max|try|date_trunc|make_timestamp|epoch_us|strftime|varchar|double)\b",
+    r"->>|::|\bfilter \(|\bdate_trunc\s*\(\s*'"
+    r"|\b(arg_max|try|make_timestamp|epoch_us|strftime|varchar|double)\b",
     re.IGNORECASE,
 )
 

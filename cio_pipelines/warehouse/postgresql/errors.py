@@ -133,7 +133,8 @@ def _forbidden(text: str, name: str) -> WarehouseError:
 
 def _is_of_catalog(error: BaseException, text: str) -> bool:
     """Whether two made or altered the same thing at the same moment: IF NOT EXISTS does not help then."""
-    if isinstance(error, psycopg.errors.DuplicateObject | psycopg.errors.DuplicateSchema):
+    made = (psycopg.errors.DuplicateObject, psycopg.errors.DuplicateSchema, psycopg.errors.DuplicateTable)
+    if isinstance(error, made):
         return True
     if isinstance(error, psycopg.errors.UniqueViolation):
         return error.diag.schema_name == "pg_catalog"
