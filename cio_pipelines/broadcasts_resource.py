@@ -17,7 +17,7 @@ from cio_pipelines.broadcasts.specs import BroadcastSpec
 from cio_pipelines.customerio import AppClient
 from cio_pipelines.messaging_setup import app_client
 from cio_pipelines.resources import telling_failures
-from cio_pipelines.settings import load_settings
+from cio_pipelines.settings import SettingsError, load_settings
 
 
 class BroadcastsResource(dg.ConfigurableResource[None]):
@@ -28,6 +28,12 @@ class BroadcastsResource(dg.ConfigurableResource[None]):
         """A broadcast; what it raises becomes a failure that says what to do and is not retried."""
         with telling_failures():
             settings = load_settings()
+            if spec.sandbox_only and settings.track_url is None:
+                raise SettingsError(
+                    f"The broadcast {spec.name} is an example for the sandbox, and number "
+                    f"{spec.broadcast_id} in your workspace may be anything: make a BroadcastSpec of your own "
+                    "in cio_pipelines/broadcasts/specs.py."
+                )
             with billed_warehouse(settings, context) as warehouse:
                 try:
                     with Broadcast(warehouse, settings.workspace, spec, self.client) as broadcast:

@@ -48,6 +48,7 @@ class BroadcastSpec:
         add_duplicates: of several people with one e-mail address write to each; for e-mail addresses only.
         days_late: for so many days after its own a partition may be triggered.
         reached_share: part of the audience that must have been reached for the check to pass.
+        sandbox_only: an example, which no workspace of Customer.io's own is to send.
     """
 
     name: str
@@ -64,6 +65,7 @@ class BroadcastSpec:
     add_duplicates: bool = False
     days_late: int = 2
     reached_share: float = 0.95
+    sandbox_only: bool = False
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[a-z][a-z0-9_]*", self.name):
@@ -94,6 +96,7 @@ WIN_BACK = BroadcastSpec(
     schema="analytics",
     table="customerio_win_back_recipients",
     person_data=("plan", "orders_count", "last_ordered_at"),
+    sandbox_only=True,
 )
 """The demo's: to people on the ninetieth day after their last order."""
 

@@ -11,7 +11,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from cio_pipelines.broadcasts.specs import BROADCASTS, AudienceLimits, BroadcastSpec
+from cio_pipelines.broadcasts.specs import BROADCASTS, WIN_BACK, AudienceLimits, BroadcastSpec
 from cio_pipelines.broadcasts_resource import BroadcastsResource
 from cio_pipelines.customerio import AppClient
 from cio_pipelines.dbt import dbt_resource
@@ -193,6 +193,20 @@ def test_a_missing_setting_is_named(
 
     assert "CUSTOMERIO_APP_API_KEY" in failure(result).description
     assert rig.statuses() == []
+
+
+def test_the_example_is_never_sent_by_a_workspace_of_customerios_own(
+    rig: Rig, materialise: Materialise, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CUSTOMERIO_TRACK_URL", raising=False)
+    monkeypatch.setenv("CUSTOMERIO_SITE_ID", "a-site")
+    monkeypatch.setenv("CUSTOMERIO_TRACK_API_KEY", "a-key")
+    monkeypatch.setenv("CUSTOMERIO_APP_API_KEY", "another-key")
+
+    result = materialise(TODAY, spec=WIN_BACK)
+
+    assert "is an example for the sandbox" in str(failure(result).description)
+    assert rig.server.triggers() == []
 
 
 def test_each_spec_is_an_asset_that_follows_from_its_model_and_has_no_schedule() -> None:
