@@ -31,8 +31,8 @@ class BroadcastsResource(dg.ConfigurableResource[None]):
             if spec.sandbox_only and settings.track_url is None:
                 raise SettingsError(
                     f"The broadcast {spec.name} is an example for the sandbox, and number "
-                    f"{spec.broadcast_id} in your workspace may be anything: make a BroadcastSpec of your own "
-                    "in cio_pipelines/broadcasts/specs.py."
+                    f"{spec.broadcast_id} in your workspace may be anything: make a BroadcastSpec of your "
+                    "own in cio_pipelines/broadcasts/specs.py."
                 )
             with billed_warehouse(settings, context) as warehouse:
                 try:
