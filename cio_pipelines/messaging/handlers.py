@@ -20,7 +20,7 @@ from cio_pipelines.customerio import (
     Unauthorized,
     UnexpectedResponse,
 )
-from cio_pipelines.customerio.limits import BATCH_BODY_BYTES
+from cio_pipelines.customerio.limits import BATCH_BODY_BYTES, OPERATION_BYTES
 from cio_pipelines.messaging import entries
 from cio_pipelines.messaging.breaker import Breaker
 from cio_pipelines.messaging.fates import (
@@ -99,7 +99,10 @@ class OperationsHandler:
         return max(min(_FEW, most), min(most, int(BATCH_BODY_BYTES / self._mean_bytes)))
 
     def cut(self, taken: Sequence[Taken]) -> list[Sequence[Taken]]:
-        parts: list[Sequence[Taken]] = []
+        parts: list[Sequence[Taken]] = [[message] for message in taken if _is_unsendable(message)]
+        taken = [message for message in taken if not _is_unsendable(message)]
+        if not taken:
+            return parts
         sizes = {1: self._settings.body_messages, 2: 30}
         for attempt in sorted({min(message.attempt, 3) for message in taken}):
             group = [message for message in taken if min(message.attempt, 3) == attempt]
@@ -111,6 +114,9 @@ class OperationsHandler:
         return parts
 
     async def deliver(self, part: Sequence[Taken]) -> Sequence[Settlement]:
+        if _is_unsendable(part[0]):
+            told = f"an operation has some text, and less than {OPERATION_BYTES} bytes"
+            return [Buried(part[0], Failure(time.time(), "invalid", "operation", told))]
         counts = not self.breaker.is_open
         encoded = EncodedOperations.from_bytes(message.body for message in part)
         self.breaker.begin()
@@ -207,6 +213,11 @@ class RequestsHandler:
             return False
         status = await self._queue.status(message.message_id)
         return status is not None and bool(status.failures) and status.failures[-1].reason == LEASE_EXPIRED
+
+
+def _is_unsendable(message: Taken) -> bool:
+    """Whether no body may hold it; whoever puts by `QueuedMessagingService` is told so there."""
+    return not 2 <= len(message.body) < OPERATION_BYTES
 
 
 def _note(breaker: Breaker, error: CustomerIOError) -> float | None:

@@ -53,13 +53,17 @@ class Lane:
         self._stopping = asyncio.Event()
         self._deliveries: set[asyncio.Task[None]] = set()
         self._is_told = False
+        self._failure: BaseException | None = None
 
     def stop(self) -> None:
         """Take nothing more."""
         self._stopping.set()
 
     async def run(self) -> None:
-        """Take and deliver until told to stop, then wait for what is on its way."""
+        """Take and deliver until told to stop, then wait for what is on its way.
+
+        What a delivery raises that nobody foresaw ends the lane, and is raised here.
+        """
         try:
             while not self._stopping.is_set():
                 try:
@@ -71,6 +75,8 @@ class Lane:
         finally:
             if self._deliveries:
                 await asyncio.wait(self._deliveries)
+        if self._failure is not None:
+            raise self._failure
 
     def break_off(self) -> None:
         """Cancel what is on its way; `run` then ends soon."""
@@ -97,7 +103,7 @@ class Lane:
                 await self._slots.acquire()
             delivery = asyncio.create_task(self._deliver(part))
             self._deliveries.add(delivery)
-            delivery.add_done_callback(self._deliveries.discard)
+            delivery.add_done_callback(self._ended)
 
     async def _take(self) -> list[Taken]:
         limit, lease = self._handler.limit, self._settings.lease
@@ -106,9 +112,20 @@ class Lane:
             # a body that is not full waits a moment for more
             self._hold(taken)
             await self._sleep(self._settings.linger)
-            taken += await self._queue.take(self._name, limit - len(taken), lease)
+            try:
+                taken += await self._queue.take(self._name, limit - len(taken), lease)
+            except QueueUnavailable as error:
+                # what is in our hands goes out all the same
+                self._tell(error)
         self._hold(taken)
         return taken
+
+    def _ended(self, delivery: asyncio.Task[None]) -> None:
+        self._deliveries.discard(delivery)
+        if not delivery.cancelled() and (failure := delivery.exception()) is not None:
+            # a defect: the worker ends with it, and the leases of what it had in hand end too
+            self._failure = self._failure or failure
+            self.stop()
 
     def _hold(self, taken: Sequence[Taken]) -> None:
         self.held.update((message.message_id, message) for message in taken)

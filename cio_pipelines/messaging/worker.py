@@ -104,12 +104,16 @@ class Worker:
         await asyncio.wait(lanes, timeout=self._settings.drain)
 
     async def _stop_when_empty(self) -> None:
-        while True:
-            depths = await self._queue.depths()
-            if not any(depths[name].waiting + depths[name].in_flight for name in self._settings.queues):
-                self.stop()
-                return
+        while not await self._is_empty():
             await asyncio.sleep(_LOOK_SECONDS)
+        self.stop()
+
+    async def _is_empty(self) -> bool:
+        try:
+            depths = await self._queue.depths()
+        except QueueUnavailable:
+            return False  # the lanes tell, and wait for it to come back
+        return not any(depths[name].waiting + depths[name].in_flight for name in self._settings.queues)
 
     def _refuse(self, refused: CredentialsRefused) -> None:
         self._refused = refused

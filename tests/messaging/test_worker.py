@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from cio_pipelines.messaging.breaker import Breaker
 from cio_pipelines.messaging.handlers import CredentialsRefused
 from cio_pipelines.messaging.instruments import Instruments, OperationEvent
+from cio_pipelines.messaging.lane import Lane
 from cio_pipelines.messaging.queue import open_queue
-from cio_pipelines.messaging.queue.protocol import LetterFilter, NewMessage
+from cio_pipelines.messaging.queue.protocol import LetterFilter, NewMessage, Settlement, Taken
 from cio_pipelines.messaging.queued import Options
 from cio_pipelines.sandbox import SandboxServer
 from tests.customerio.scripted_server import Answer, Received, ScriptedServer
@@ -237,13 +240,47 @@ async def test_every_delivery_is_told_without_ids(queue_url: str, sandbox: Sandb
     assert "ada" not in repr(told)
 
 
+@pytest.mark.parametrize(
+    "body", [b'{"type":"person"}', b"no JSON", b"", b'{"type":"' + b"x" * 32_000 + b'"}'], ids=len
+)
 async def test_a_body_that_is_no_operation_is_refused_and_harms_nobody(
-    queue_url: str, sandbox: SandboxServer
+    queue_url: str, sandbox: SandboxServer, body: bytes
 ) -> None:
     async with open_queue(queue_url) as queue, service(queue_url) as queued:
-        await queue.put([NewMessage("identify", "person:x", b'{"type":"person"}')])
+        await queue.put([NewMessage("identify", "person:x", body)])
         await queued.enqueue_identify("ada", {"n": 1})
         async with working(queue_url, sandbox):
             await until_settled(queued)
         assert (await queued.depths())["identify"].dead == 1
     assert sandbox.people().keys() == {"ada"}
+
+
+class Broken:
+    """A handler with a defect."""
+
+    breaker = Breaker()
+    limit = 10
+
+    def cut(self, taken: Sequence[Taken]) -> list[Sequence[Taken]]:
+        return [taken]
+
+    async def deliver(self, part: Sequence[Taken]) -> Sequence[Settlement]:
+        raise ZeroDivisionError(len(part))
+
+    def interrupted(self, part: Sequence[Taken]) -> Sequence[Settlement]:
+        return []
+
+
+async def test_a_defect_ends_the_lane_and_loses_nothing(queue_url: str) -> None:
+    settings = replace(QUICK, lease=0.5)
+    async with service(queue_url) as queued, open_queue(queue_url) as queue:
+        await queued.enqueue_identify("ada", {"n": 1})
+        lane = Lane(
+            "identify", queue, Broken(), settings, Instruments(), lambda refused: pytest.fail(str(refused))
+        )
+        with pytest.raises(ZeroDivisionError):
+            await lane.run()
+        assert lane.held == {}
+        await asyncio.sleep(0.6)
+        [message] = await queue.take("identify", 1, 60)
+        assert message.attempt == 2
