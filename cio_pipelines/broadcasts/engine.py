@@ -30,7 +30,7 @@ from cio_pipelines.broadcasts.state import (
     TRIGGERED,
     UNKNOWN,
     broadcast_leases,
-    prepare_state,
+    prepare_broadcasts,
 )
 from cio_pipelines.customerio import AppClient, Audience, CustomerIOError, InvalidOperation, SyncAppClient
 from cio_pipelines.customerio.audiences import trigger_body
@@ -221,7 +221,7 @@ class Broadcast:
     def _state(self) -> Generator[Attempts]:
         with self._warehouse.session(), self._warehouse.connect() as connection:
             if not self._is_prepared:
-                prepare_state(connection)
+                prepare_broadcasts(connection)
                 self._is_prepared = True
             yield Attempts(connection, self._workspace, self._spec)
 

@@ -79,6 +79,6 @@ broadcast_leases = lease_table(
 _MIGRATIONS: tuple[Migration, ...] = (creation_of(broadcast_triggers, broadcast_errors, broadcast_leases),)
 
 
-def prepare_state(connection: WarehouseConnection) -> None:
+def prepare_broadcasts(connection: WarehouseConnection) -> None:
     """Create the tables, or bring those of an older release up to date. Raises StateVersionError."""
     migrate(connection, _versions, _MIGRATIONS)

@@ -11,6 +11,8 @@ import sqlalchemy as sa
 import typer
 from rich.markup import escape
 
+from cio_pipelines.broadcasts.state import metadata as broadcasts
+from cio_pipelines.broadcasts.state import prepare_broadcasts
 from cio_pipelines.cli.console import out
 from cio_pipelines.customerio import CustomerIOError, NotFound, RetryPolicy, TransportError
 from cio_pipelines.exports.tables import prepare_exports
@@ -110,9 +112,9 @@ def _mart(settings: Settings) -> Finding:
 def _state(settings: Settings) -> Finding:
     warehouse = settings.warehouse()
     with warehouse.session(), warehouse.connect() as connection:
-        for prepare in (prepare_state, prepare_webhooks, prepare_exports):
+        for prepare in (prepare_state, prepare_broadcasts, prepare_webhooks, prepare_exports):
             prepare(connection)
-    differing = altered(warehouse, [*state.sorted_tables, *loaded.sorted_tables])
+    differing = altered(warehouse, [*state.sorted_tables, *broadcasts.sorted_tables, *loaded.sorted_tables])
     if differing:
         return Finding(
             "sync state",

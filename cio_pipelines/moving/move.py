@@ -16,13 +16,14 @@ from uuid import uuid4
 
 import sqlalchemy as sa
 
+from cio_pipelines.broadcasts.state import prepare_broadcasts
 from cio_pipelines.exports.tables import prepare_exports
 from cio_pipelines.landing import manifest
 from cio_pipelines.landing.lease import loading
 from cio_pipelines.moving import copying, tables
 from cio_pipelines.moving.contents import keep_contents
 from cio_pipelines.moving.copying import Moved
-from cio_pipelines.moving.tables import EVENTS, EXPORTS, HISTORY, PARTS, STATE
+from cio_pipelines.moving.tables import BROADCASTS, EVENTS, EXPORTS, HISTORY, PARTS, STATE
 from cio_pipelines.sync.base_commit import BaseCommit
 from cio_pipelines.sync.candidates import Mart
 from cio_pipelines.sync.commit import Commit, finish_killed
@@ -77,6 +78,8 @@ def move(
     with source.session(), target.session(), source.connect() as old, target.connect() as new:
         for connection in (old, new):
             prepare_state(connection)
+            if BROADCASTS in parts:
+                prepare_broadcasts(connection)
             if EVENTS in parts:
                 prepare_webhooks(connection)
             if EXPORTS in parts:

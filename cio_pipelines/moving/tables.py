@@ -7,6 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from cio_pipelines.broadcasts.state import broadcast_errors, broadcast_triggers
 from cio_pipelines.exports.tables import TABLES as EXPORT_TABLES
 from cio_pipelines.landing import manifest
 from cio_pipelines.landing.manifest import landed_files
@@ -26,11 +27,12 @@ from cio_pipelines.warehouse import Warehouse
 from cio_pipelines.warehouse.functions import UtcTimestamp
 from cio_pipelines.webhooks.tables import webhook_events, webhook_quarantine
 
-STATE, EVENTS, EXPORTS, HISTORY = "state", "events", "exports", "history"
-PARTS = (STATE, EVENTS, EXPORTS, HISTORY)
+STATE, BROADCASTS, EVENTS, EXPORTS, HISTORY = "state", "broadcasts", "events", "exports", "history"
+PARTS = (STATE, BROADCASTS, EVENTS, EXPORTS, HISTORY)
 
 WORDS: Mapping[str, str] = {
     STATE: "a snapshot of this workspace",
+    BROADCASTS: "broadcasts that were triggered",
     EVENTS: "events that were reported",
     EXPORTS: "storage exports",
     HISTORY: "a history of consent",
@@ -57,6 +59,9 @@ def of(part: str, key: SyncKey) -> list[Moved]:
     everything: Column = sa.true()
     if part == STATE:
         return [Moved(part, table, key.owns(table)) for table in (*_SNAPSHOT, *_RUNS)]
+    if part == BROADCASTS:
+        triggered = (broadcast_triggers, broadcast_errors)
+        return [Moved(part, table, table.c.workspace == key.workspace) for table in triggered]
     if part == EVENTS:
         events = [Moved(part, table, everything) for table in (webhook_events, webhook_quarantine)]
         return [*events, _manifest(part, manifest.WEBHOOKS)]
