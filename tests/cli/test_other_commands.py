@@ -111,6 +111,7 @@ def test_the_demo_says_at_once_that_nothing_can_land(cli: Cli) -> None:
     assert "Traceback" not in ended.err
 
 
+@pytest.mark.slow
 def test_sending_shows_a_bar_when_a_person_watches(cli: Cli, sandbox: SandboxServer) -> None:
     sandbox.set_faults([{"kind": "slow", "seconds": 0.6, "path": "/api/v2/batch"}])
     screen, terminal = pty.openpty()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from cio_pipelines.sandbox import SandboxServer
 from tests.cli.conftest import Cli
 
@@ -14,6 +16,7 @@ def taken(sandbox: SandboxServer) -> Counter[str]:
     return Counter(each["data"]["order_id"] for each in sandbox.activities() if each["type"] == "event")
 
 
+@pytest.mark.slow
 def test_a_range_sends_the_orders_of_its_days_and_a_repetition_none(cli: Cli, sandbox: SandboxServer) -> None:
     today = datetime.now(UTC).date()
     days = f"{today - timedelta(days=30)}...{today - timedelta(days=1)}"

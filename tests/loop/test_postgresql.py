@@ -36,6 +36,7 @@ def cli(
     return cli
 
 
+@pytest.mark.slow
 def test_the_loop(cli: WarehouseCli, sandbox: SandboxServer, on_duckdb: OnDuckDB) -> None:
     first = cli("sync", "people", "--full", "--json")
 
