@@ -127,7 +127,9 @@ def test_a_fault_of_ours_has_the_same_shape_and_its_text_is_told_nobody(
     assert record.message == "a request failed"
     assert '"error": "RuntimeError"' in line
     # a checkout may lie under any path, which the line's traceback names: words that no path holds
-    assert not any(secret in line + answer.text for secret in ("ada.token", "ada@", "user-1", '"pro"', "pro\\\""))
+    assert not any(
+        secret in line + answer.text for secret in ("ada.token", "ada@", "user-1", '"pro"', 'pro\\"')
+    )
 
 
 def test_redis_that_goes_away_and_comes_back_loses_nothing_that_was_accepted(tmp_path: Path) -> None:
