@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -10,10 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from cio_pipelines.cli.bench_steps import differing
+from cio_pipelines.cli.bench_floors import differing, ready_bodies
+from cio_pipelines.cli.bench_profile import Profile
 from cio_pipelines.cli.measure import peak_rss_mb
 from cio_pipelines.sandbox import SandboxServer
 from cio_pipelines.sync.key import SyncKey
+from tests.cli.conftest import CIO
 from tests.sync.rig import Rig
 
 
@@ -44,6 +47,34 @@ def test_the_plain_diff_finds_whom_the_sync_would_send(rig: Rig) -> None:
     rig.change("p4", "deleted_at = updated_at")
     assert found(rig) == {"p1", "p2"}
     assert rig.plan().planned == len(found(rig))
+
+
+def test_the_bare_sending_sends_the_bodies_of_the_sync(rig: Rig, sandbox: SandboxServer) -> None:
+    rig.run()
+    taken = sandbox.operations()
+
+    with rig.warehouse.connect() as connection:
+        requests, bodies = ready_bodies(connection, SyncKey("tests", "people"))
+    assert requests == len(bodies) == 1
+    sent = json.loads(bodies[0])["batch"]
+    assert sorted((each["action"], each["identifiers"]["id"]) for each in sent) == sorted(
+        (each["action"], each["id"]) for each in taken
+    )
+
+
+def test_a_profile_names_what_a_statement_did_with_which_tables(rig: Rig) -> None:
+    with Profile() as profile:
+        rig.run()
+    told = profile.statements()
+    assert any("INSERT customerio_sync.synced_people, customerio_sync.sync_plan" in line for line in told)
+    assert not any("p1@" in line for line in told)
+
+
+def test_made_up_people_are_sent_to_a_sandbox_only() -> None:
+    command = [CIO, "bench", "people", "--against", "http://127.0.0.1:9"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "nothing there answers as a sandbox does" in " ".join(done.stderr.split())
 
 
 def test_a_process_is_not_charged_with_the_memory_of_the_one_that_started_it() -> None:
