@@ -60,13 +60,14 @@ def demo(
             "`cio sync people` for a warehouse of your own."
         )
     database = settings.warehouse_location.path
+    _demand_own_landing_zone(settings, replace=replace)
+    _demand_own_warehouse(database, replace=replace)
     if is_sandbox(SANDBOX_PORT):
         raise SettingsError(
             f"A sandbox runs at port {SANDBOX_PORT} (make dev?), and the demo starts from a clean state: "
             "stop it first."
         )
-    _demand_own_landing_zone(settings, replace=replace)
-    _start_clean(database, replace=replace)
+    _start_clean(settings, database)
     summary = seed(database, people)
     out.print(f"Seeded {summary.people:,} people and {summary.orders:,} orders into {database}")
     with _sandbox(settings) as (sandboxed, server):
@@ -104,23 +105,27 @@ def _demand_own_landing_zone(settings: Settings, *, replace: bool) -> None:
     from cio_pipelines.webhooks.objects import Landed
 
     settings.landing_zone().check_writable()
-    if settings.landing_url == _LANDING_URL:
-        shutil.rmtree(LOCAL / "landing", ignore_errors=True)
-    elif not replace and Landed(settings.landing_zone()).days:
+    if settings.landing_url != _LANDING_URL and not replace and Landed(settings.landing_zone()).days:
         raise SettingsError(
             f"LANDING_URL names {settings.landing_url}, where events have landed, and the demo would add its "
             "own. Unset LANDING_URL, or give --replace."
         )
 
 
-def _start_clean(database: Path, *, replace: bool) -> None:
-    """Forget what an earlier demo left; never touch a database of the user's own unasked."""
+def _demand_own_warehouse(database: Path, *, replace: bool) -> None:
+    """Never touch a database of the user's own unasked. Raises SettingsError."""
+    if LOCAL not in database.parents and database.exists() and not replace:
+        raise SettingsError(
+            f"WAREHOUSE_URL names {database}, which exists: the demo would replace app.users and "
+            "app.orders there. Unset WAREHOUSE_URL, or give --replace."
+        )
+
+
+def _start_clean(settings: Settings, database: Path) -> None:
+    """Forget what an earlier demo left in the places that are the project's own."""
+    if settings.landing_url == _LANDING_URL:
+        shutil.rmtree(LOCAL / "landing", ignore_errors=True)
     if LOCAL not in database.parents:
-        if database.exists() and not replace:
-            raise SettingsError(
-                f"WAREHOUSE_URL names {database}, which exists: the demo would replace app.users and "
-                "app.orders there. Unset WAREHOUSE_URL, or give --replace."
-            )
         database.parent.mkdir(parents=True, exist_ok=True)
         return
     LOCAL.mkdir(exist_ok=True)

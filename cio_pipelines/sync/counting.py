@@ -9,11 +9,6 @@ from cio_pipelines.sync.planning import Planner, Selection
 from cio_pipelines.sync.state import synced_people
 
 
-def mart_rows(planner: Planner) -> int:
-    """How many rows the mart has."""
-    return int(planner.connection.scalar(sa.select(sa.func.count()).select_from(planner.mart.table)))
-
-
 def known_people(planner: Planner, *, exact: bool = True) -> int:
     """The guards' denominator: the larger of people identified in the snapshot and living in the mart.
 
@@ -22,7 +17,7 @@ def known_people(planner: Planner, *, exact: bool = True) -> int:
     snapshot = sa.select(sa.func.count()).where(
         planner.run.sync.owns(synced_people), synced_people.c.state == "identified"
     )
-    rows, tombstoned = planner.count((sa.true(),)) if exact else (mart_rows(planner), 0)
+    rows, tombstoned = planner.count((sa.true(),)) if exact else (planner.mart_rows(), 0)
     return max(int(planner.connection.scalar(snapshot)), rows - tombstoned)
 
 

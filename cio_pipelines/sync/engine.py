@@ -26,7 +26,7 @@ from cio_pipelines.customerio import TrackClient
 from cio_pipelines.sync import manners
 from cio_pipelines.sync.base import BaseSync
 from cio_pipelines.sync.candidates import Mart
-from cio_pipelines.sync.counting import absent_people, ahead_people, known_people, mart_rows
+from cio_pipelines.sync.counting import absent_people, ahead_people, known_people
 from cio_pipelines.sync.erasing import plan_erasures
 from cio_pipelines.sync.errors import SourceContractError
 from cio_pipelines.sync.guards import Approvals, Counts, erasure_verdict, people_verdicts
@@ -99,7 +99,7 @@ class PeopleSync(BaseSync):
             if runs.unfinished(run_id):
                 with self._leased(connection, run_id) as lease:
                     lease.release(connection)
-            rows = mart_rows(planner)
+            rows = planner.mart_rows()
             extracted, tombstoned = planner.count(selection)
             runs.expire(self._settings.retention_days)
             runs.begin(run_id, PEOPLE, window, extracted_at, mart.mapping)

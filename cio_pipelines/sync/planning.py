@@ -93,6 +93,10 @@ class Planner:
         outside = sa.not_(sa.func.coalesce(within, sa.false()))
         return within, sa.and_(self.mart.person_id.in_(named), outside)
 
+    def mart_rows(self) -> int:
+        """How many rows the mart has."""
+        return int(self.connection.scalar(sa.select(sa.func.count()).select_from(self.mart.table)))
+
     def count(self, selection: Selection) -> tuple[int, int]:
         """How many rows of the mart are selected, and how many of them bear a tombstone."""
         counts = sa.select(sa.func.count(), sa.func.count(self.mart.deleted_at)).select_from(self.mart.table)

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 Column = sa.ColumnElement[Any]
 
+_FEW = 20
+"""A plan of fewer than one in so many of the mart's people is a small one."""
+
 
 def quarantine(planner: Planner, *, shared_emails_conflict: bool) -> int:
     """Mark what no single column shows; faults of columns are marked already.
@@ -45,22 +48,23 @@ def _mark(planner: Planner, condition: Column, field: str, reason: str) -> None:
 
 def _mark_shared_emails(planner: Planner) -> None:
     """Customer.io would silently drop one of two people with one e-mail, in any letter case."""
+    field = planner.mart.spec.email
     planned = sa.and_(planner.mine, sync_plan.c.operation == "identify", sync_plan.c.fault_field.is_(None))
-    if not planner.connection.scalar(sa.select(sa.func.count()).where(planned)):
+    sent = int(planner.connection.scalar(sa.select(sa.func.count()).where(planned)))
+    if not sent:
         return
-    known = sa.union_all(*_everybody_s_addresses(planner))
-    senders = sa.select(sync_plan.c.person_id).where(planned)
-    own, all_, theirs = (known.subquery(name) for name in ("own", "everybody_s", "theirs"))
-    # Only e-mails about to be sent are counted: few on most days, of a mart of millions.
-    sent = sa.select(own.c.email).where(own.c.person_id.in_(senders))
-    shared = (
-        sa.select(all_.c.email)
-        .where(all_.c.email.in_(sent))
-        .group_by(all_.c.email)
-        .having(sa.func.count() > 1)
-    )
-    people = sa.select(theirs.c.person_id).where(theirs.c.email.in_(shared))
-    _mark(planner, sync_plan.c.person_id.in_(people), f"attributes.{planner.mart.spec.email}", "shared")
+    known = sa.union_all(*_everybody_s_addresses(planner)).subquery("known")
+    addresses = sa.select(known.c.person_id, known.c.email)
+    if planner.people is not None or sent * _FEW < planner.mart_rows():
+        # Of a mart of millions only the e-mails about to be sent are counted. On a first sync that would
+        # sort out nothing, and hold everybody's address in memory twice.
+        own = sa.func.lower(js.text_at(js.json_texts(sync_plan.c.attributes, field), 1))
+        addresses = addresses.where(known.c.email.in_(sa.select(own).where(planned)))
+    rows = addresses.subquery("rows")
+    together = sa.func.count().over(partition_by=rows.c.email).label("people")
+    counted = sa.select(rows.c.person_id, together).subquery("counted")
+    shared = sa.select(counted.c.person_id).where(counted.c.people > 1)
+    _mark(planner, sync_plan.c.person_id.in_(shared), f"attributes.{field}", "shared")
 
 
 def _everybody_s_addresses(planner: Planner) -> list[sa.Select[Any]]:

@@ -165,6 +165,20 @@ def test_who_is_erased_or_synced_already_keeps_an_email_that_somebody_else_takes
     assert faults(rig) == {}
 
 
+def test_of_a_large_mart_a_few_changed_people_are_seen_to_share_an_email(rig: Rig) -> None:
+    rig.make_mart(200)
+    rig.run()
+    rig.change("p7", "email = 'P8@example.com'")
+    rig.change("p9", "email = 'new@example.com'")
+    rig.change("p10", "email = 'NEW@example.com'")
+    rig.change("p11", "email = null")
+    rig.change("p12", "email = 'twelve@example.com'")
+    ran = rig.run()
+    assert ran.outcomes.accepted == 2
+    assert faults(rig) == dict.fromkeys(["p7", "p9", "p10"], ("attributes.email", "shared"))
+    assert (rig.profile("p12") or {})["email"] == "twelve@example.com"
+
+
 def test_where_people_are_known_by_id_alone_an_email_may_be_shared(rig: Rig) -> None:
     rig.make_mart(2)
     rig.sql("update analytics.customerio_people set email = 'ann@example.com'")
