@@ -23,18 +23,67 @@ USING (
     `sync_plan`.`run_id`,
     @p AS `direct`
   FROM `customerio_sync`.`sync_plan`
-  JOIN `customerio_sync`.`sync_acks`
-    ON `sync_acks`.`workspace` = @p
-    AND `sync_acks`.`sync` = @p
-    AND `sync_acks`.`run_date` = @p
-    AND `sync_acks`.`run_id` = @p
-    AND `sync_acks`.`person_id` = `sync_plan`.`person_id`
-    AND `sync_acks`.`phase` = `sync_plan`.`phase`
   WHERE
     `sync_plan`.`workspace` = @p
     AND `sync_plan`.`sync` = @p
     AND `sync_plan`.`run_date` = @p
     AND `sync_plan`.`run_id` = @p
+    AND (
+      `sync_plan`.`phase` = @p
+      AND (
+        NOT `sync_plan`.`person_id` IN (
+          SELECT
+            `sync_plan`.`person_id`
+          FROM `customerio_sync`.`sync_plan`
+          WHERE
+            `sync_plan`.`workspace` = @p
+            AND `sync_plan`.`sync` = @p
+            AND `sync_plan`.`run_date` = @p
+            AND `sync_plan`.`run_id` = @p
+            AND `sync_plan`.`phase` = @p
+            AND (
+              NOT `sync_plan`.`person_id` IN (
+                SELECT
+                  `sync_acks`.`person_id`
+                FROM `customerio_sync`.`sync_acks`
+                WHERE
+                  `sync_acks`.`workspace` = @p
+                  AND `sync_acks`.`sync` = @p
+                  AND `sync_acks`.`run_date` = @p
+                  AND `sync_acks`.`run_id` = @p
+                  AND `sync_acks`.`phase` = @p
+              )
+            )
+        )
+      )
+      OR `sync_plan`.`phase` = @p
+      AND (
+        NOT `sync_plan`.`person_id` IN (
+          SELECT
+            `sync_plan`.`person_id`
+          FROM `customerio_sync`.`sync_plan`
+          WHERE
+            `sync_plan`.`workspace` = @p
+            AND `sync_plan`.`sync` = @p
+            AND `sync_plan`.`run_date` = @p
+            AND `sync_plan`.`run_id` = @p
+            AND `sync_plan`.`phase` = @p
+            AND (
+              NOT `sync_plan`.`person_id` IN (
+                SELECT
+                  `sync_acks`.`person_id`
+                FROM `customerio_sync`.`sync_acks`
+                WHERE
+                  `sync_acks`.`workspace` = @p
+                  AND `sync_acks`.`sync` = @p
+                  AND `sync_acks`.`run_date` = @p
+                  AND `sync_acks`.`run_id` = @p
+                  AND `sync_acks`.`phase` = @p
+              )
+            )
+        )
+      )
+    )
     AND `sync_plan`.`operation` <> @p
     AND (
       `sync_plan`.`phase` = @p
