@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
+from cio_pipelines.alerting import Channel, EmailChannel, WebhookChannel
 from cio_pipelines.customerio import Region, RetryPolicy, TrackClient
 from cio_pipelines.landing import LandingZone
 from cio_pipelines.landing.sweeping import REQUESTS
@@ -137,6 +138,12 @@ class Settings(BaseModel):
     cio_max_dead_letters: Count = 1_000
     cio_dead_letter_hours: Annotated[float, Field(gt=0)] = 72
     cio_queue_stall_minutes: Annotated[float, Field(gt=0)] = 15
+    cio_alert_webhook_url: SecretStr | None = None
+    cio_alert_smtp_url: SecretStr | None = None
+    cio_alert_email_from: str | None = None
+    cio_alert_email_to: str | None = None
+    cio_alert_remind_hours: Annotated[float, Field(gt=0)] = 6
+    cio_dagster_url: str | None = None
     cio_sync_cron: str = "*/15 * * * *"
     cio_full_sync_cron: str = "30 3 * * *"
 
@@ -154,6 +161,20 @@ class Settings(BaseModel):
     def _names_a_landing_zone(cls, url: str | None) -> str | None:
         if url is not None and re.match(r"file:///.|gs://[^/]", url) is None:
             raise ValueError("it is neither file:///absolute/folder nor gs://bucket/prefix")
+        return url
+
+    @field_validator("cio_alert_webhook_url")
+    @classmethod
+    def _is_a_web_address(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None and re.match(r"https?://[^/]", url.get_secret_value()) is None:
+            raise ValueError("it is no https:// address")
+        return url
+
+    @field_validator("cio_alert_smtp_url")
+    @classmethod
+    def _is_a_mail_server(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None and re.match(r"smtps?://[^/]", url.get_secret_value()) is None:
+            raise ValueError("it is neither smtp://user:password@host:587 nor smtps://…")
         return url
 
     @property
@@ -227,6 +248,21 @@ class Settings(BaseModel):
                 "CUSTOMERIO_WEBHOOK_SIGNING_KEY is not UTF-8. Set it to the text that Customer.io shows."
             )
         return keys
+
+    def alert_channels(self) -> tuple[Channel, ...]:
+        """Where alerts go; empty when they are off. Raises SettingsError for e-mail without addresses."""
+        channels: list[Channel] = []
+        if self.cio_alert_webhook_url is not None:
+            channels.append(WebhookChannel(self.cio_alert_webhook_url.get_secret_value()))
+        if self.cio_alert_smtp_url is not None:
+            if self.cio_alert_email_from is None:
+                raise _missing("CIO_ALERT_EMAIL_FROM", "the address that alerts come from")
+            to = tuple(each.strip() for each in (self.cio_alert_email_to or "").split(",") if each.strip())
+            if not to:
+                raise _missing("CIO_ALERT_EMAIL_TO", "the addresses that alerts go to, by commas")
+            url = self.cio_alert_smtp_url.get_secret_value()
+            channels.append(EmailChannel(url, self.cio_alert_email_from, to))
+        return tuple(channels)
 
     def landing_zone(self) -> LandingZone:
         """Where webhooks are kept until the warehouse has them. Raises LandingUnavailable."""

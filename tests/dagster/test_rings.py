@@ -10,7 +10,18 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "cio_pipelines"
 RINGS = [
-    *("customerio", "sync", "warehouse", "sandbox", "landing", "webhooks", "exports", "moving", "messaging"),
+    *(
+        "alerting",
+        "customerio",
+        "sync",
+        "warehouse",
+        "sandbox",
+        "landing",
+        "webhooks",
+        "exports",
+        "moving",
+        "messaging",
+    ),
     *("gateway", "demo", "broadcasts"),
 ]
 MODULES = ["lineage.py", "serving.py"]
