@@ -319,6 +319,7 @@ class Settings(BaseModel):
             unsubscribe_opted_out=self.cio_opted_out == "unsubscribe",
             max_attempts=self.cio_max_attempts,
             retention_days=self.cio_retention_days,
+            requests_per_second=self.customerio_requests_per_second,
             guards=GuardLimits(
                 changed=Limits(self.cio_guard_changed_share, self.cio_guard_changed_people),
                 suppressed=Limits(self.cio_guard_suppressed_share, self.cio_guard_suppressed_people),

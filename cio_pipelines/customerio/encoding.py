@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, cast
 
@@ -22,8 +23,18 @@ if TYPE_CHECKING:
 _PREFIX = b'{"batch":['
 _SUFFIX = b"]}"
 _COMMA = ord(",")
-_FRAME_BYTES = len(_PREFIX) + len(_SUFFIX) - 1
+FRAME_BYTES = len(_PREFIX) + len(_SUFFIX) - 1
 """What a body has beyond its operations with their commas; the last comma is left out."""
+
+
+def bodies_needed(operations: int, size: float) -> int:
+    """About how many bodies `EncodedOperations.pack` makes of operations of `size` bytes each.
+
+    The comma behind it counts. A body ends where the next operation does not fit: on average half of one
+    is left out.
+    """
+    room = BATCH_BODY_BYTES - 1 - FRAME_BYTES
+    return math.ceil(operations * size / (room - size / 2))
 
 
 class EncodedOperations:
@@ -99,7 +110,7 @@ class EncodedOperations:
         """Bytes of `body(start, stop)`. Raises IndexError unless 0 <= start < stop <= len."""
         if not 0 <= start < stop <= len(self):
             raise IndexError(f"operations [{start}, {stop}) of {len(self)}")
-        return int(self.offsets[stop] - self.offsets[start]) + _FRAME_BYTES
+        return int(self.offsets[stop] - self.offsets[start]) + FRAME_BYTES
 
     def body(self, start: int, stop: int) -> bytes:
         """The request body `{"batch":[...]}` of operations [start, stop). Raises IndexError."""
@@ -119,7 +130,7 @@ class EncodedOperations:
         if max_operations is not None and max_operations < 1:
             raise ValueError("max_operations must be at least 1")
         sizes = np.diff(self.offsets)
-        room = min(max_body_bytes, BATCH_BODY_BYTES - 1) - _FRAME_BYTES
+        room = min(max_body_bytes, BATCH_BODY_BYTES - 1) - FRAME_BYTES
         too_large = np.flatnonzero((sizes > room) | (sizes > OPERATION_BYTES))
         if len(too_large):
             limit = min(room, OPERATION_BYTES)

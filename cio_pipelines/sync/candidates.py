@@ -197,6 +197,12 @@ def payload(plan: sa.FromClause, timestamp: int) -> Column:
     return sa.case((plan.c.operation == "identify", identify), else_=others)
 
 
+def frame_bytes(operation: str, timestamp: int) -> int:
+    """Bytes of an operation's payload beyond those of its id in quotes, attributes and removals."""
+    inside = f',"timestamp":{timestamp},"attributes":' if operation == "identify" else ""
+    return len(f'{{"type":"person","action":"{operation}","identifiers":{{"id":}}{inside}}},')
+
+
 def is_too_large(plan: sa.FromClause, timestamp: int) -> Column:
     """Whether a planned operation breaks the limit of an operation's bytes."""
     # The payload is only built for the few rows that come near the limit.

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from cio_pipelines.customerio import TrackClient
-from cio_pipelines.sync import manners
+from cio_pipelines.sync import approval, manners
 from cio_pipelines.sync.base import BaseSync
 from cio_pipelines.sync.candidates import Mart
 from cio_pipelines.sync.counting import absent_people, ahead_people, known_people
@@ -36,6 +36,7 @@ from cio_pipelines.sync.mapping import MappingChange, read_mapping
 from cio_pipelines.sync.planning import Planner
 from cio_pipelines.sync.preview import sample
 from cio_pipelines.sync.reports import Extraction, Plan
+from cio_pipelines.sync.reviewing import Reviewer
 from cio_pipelines.sync.runs import ERASURE, PEOPLE, Runs
 from cio_pipelines.sync.settings import SyncSettings
 from cio_pipelines.sync.specs import SyncSpec
@@ -105,16 +106,26 @@ class PeopleSync(BaseSync):
             runs.begin(run_id, PEOPLE, window, extracted_at, mart.mapping)
         return Extraction(run_id, window, extracted_at, rows, extracted, tombstoned)
 
-    def plan(self, run_id: str, approvals: Approvals = Approvals(), *, dry_run: bool = False) -> Plan:  # noqa: B008
+    def plan(
+        self,
+        run_id: str,
+        approvals: Approvals = Approvals(),  # noqa: B008
+        *,
+        dry_run: bool = False,
+        approved_plan: str | None = None,
+    ) -> Plan:
         """Decide what the run sends. A blocked plan is kept to be read and can never be pushed.
 
-        Raises UnknownRun unless the run was extracted; SyncInProgress; what `extract` raises.
+        `approved_plan` is a run whose plan somebody has read and approved: if it is this very plan, the
+        guards let it through, and else it is blocked. Raises UnknownRun unless the run was extracted;
+        ApprovalRefused; SyncInProgress; what `extract` raises.
         """
         started = time.monotonic()
         with self._state() as connection:
             runs = Runs(connection, self._key)
             run = runs.find(run_id, "extracted")
             with self._leased(connection, run_id) as lease:
+                wanted = self._approved(runs, approved_plan, PEOPLE, run_id)
                 window = Window(run.window_start, run.window_end)
                 mart = self.mart()
                 planner = self._planner(connection, mart, run_id, run.extracted_at)
@@ -136,6 +147,9 @@ class PeopleSync(BaseSync):
                     suppressed=tallies.sent(why="opted_out"),
                 )
                 whys = tallies.whys
+                reviewer = Reviewer.of(planner, runs, self._settings, wanted)
+                verdicts = people_verdicts(counts, self._settings.guards, reviewer.allowed(approvals), run_id)
+                review = reviewer.review(tallies, verdicts, is_read=dry_run or window.is_full)
                 plan = Plan(
                     run_id=run_id,
                     window=window,
@@ -151,7 +165,8 @@ class PeopleSync(BaseSync):
                     mapping_change=change,
                     mapping_version=mart.mapping.version,
                     attributes=len(mart.mapping.described),
-                    verdicts=people_verdicts(counts, self._settings.guards, approvals),
+                    verdicts=verdicts,
+                    review=review,
                     absent=absent_people(planner) if window.is_full else None,
                     ahead=ahead_people(planner, selection),
                     estimated_bytes=decided.estimated_bytes,
@@ -161,12 +176,20 @@ class PeopleSync(BaseSync):
                 self._settle_plan(connection, plan, lease)
                 return plan
 
-    def plan_erasure(self, run_id: str, approvals: Approvals = Approvals(), *, dry_run: bool = False) -> Plan:  # noqa: B008
+    def plan_erasure(
+        self,
+        run_id: str,
+        approvals: Approvals = Approvals(),  # noqa: B008
+        *,
+        dry_run: bool = False,
+        approved_plan: str | None = None,
+    ) -> Plan:
         """Decide whom to erase: everybody with a tombstone who is not erased yet. Raises as `plan` does."""
         started = time.monotonic()
         extracted_at = whole_second()
         with self._state() as connection, self._leased(connection, run_id) as lease:
             runs = Runs(connection, self._key)
+            wanted = self._approved(runs, approved_plan, ERASURE, run_id)
             runs.expire(self._settings.retention_days)
             runs.begin(run_id, ERASURE, FULL, extracted_at)
             mart = self.mart()
@@ -178,6 +201,9 @@ class PeopleSync(BaseSync):
             known = known_people(planner)
             people = tallies.operations.get("delete", 0)
             counts = Counts(known=known, erased=tallies.sent(operation="delete"))
+            reviewer = Reviewer.of(planner, runs, self._settings, wanted)
+            allowed = reviewer.allowed(approvals)
+            verdicts = (erasure_verdict(counts, self._settings.guards, allowed, run_id),)
             plan = Plan(
                 run_id=run_id,
                 window=FULL,
@@ -193,7 +219,8 @@ class PeopleSync(BaseSync):
                 mapping_change=MappingChange(),
                 mapping_version=mart.mapping.version,
                 attributes=0,
-                verdicts=(erasure_verdict(counts, self._settings.guards, approvals),),
+                verdicts=verdicts,
+                review=reviewer.review(tallies, verdicts, is_read=True),
                 seconds=time.monotonic() - started,
                 dry_run=dry_run,
             )
@@ -205,6 +232,17 @@ class PeopleSync(BaseSync):
     ) -> Planner:
         run = RunKey(self._key, run_id, extracted_at.date())
         return Planner(connection, run, mart, extracted_at, reads_twice=self._warehouse.usage is None)
+
+    def _approved(self, runs: Runs, plan: str | None, kind: str, asker: str) -> sa.Row[Any] | None:
+        days = self._settings.retention_days
+        return None if plan is None else approval.approvable(runs, plan, kind, days, asker)
+
+    def approvable(self, run_id: str, kind: str = PEOPLE) -> Window:
+        """The window of a plan that can be approved now. Raises ApprovalRefused."""
+        with self._state() as connection:
+            runs, days = Runs(connection, self._key), self._settings.retention_days
+            found = approval.approvable(runs, run_id, kind, days)
+            return Window(found.window_start, found.window_end)
 
     def _settle_plan(self, connection: WarehouseConnection, plan: Plan, lease: Lease) -> None:
         status = "dry_run" if plan.dry_run else "blocked" if plan.blocked else "planned"
@@ -219,6 +257,8 @@ class PeopleSync(BaseSync):
             estimated_bytes=plan.estimated_bytes,
             mapping_change=str(plan.mapping_change),
             plan_seconds=plan.seconds,
+            review=plan.review.text,
+            approved_plan=plan.review.agreement and plan.review.agreement.approved_plan,
         )
         if status != "planned":
             lease.release(connection)

@@ -7,6 +7,7 @@
     ├── UnknownRun             no such run in the ledger, or it is in the wrong state for the call
     ├── InvalidUser            an application's word on a person cannot be what it says it is
     ├── PlanOutdated           the lease under which the plan was made is gone
+    ├── ApprovalRefused        the plan that is to be approved is none that can be
     └── MoveRefused            there is nothing to move, or it would mix with what is there
 
 A row's fault is never an exception: it is an outcome in the ledger.
@@ -42,6 +43,10 @@ class UnknownRun(SyncError):
 
 class PlanOutdated(SyncError):
     """The plan may no longer fit the snapshot: another run could have synced in between."""
+
+
+class ApprovalRefused(SyncError):
+    """The plan that somebody approved is unknown, forgotten or carried out already; nothing was sent."""
 
 
 class InvalidUser(SyncError):

@@ -39,6 +39,10 @@ class Approvals:
     erased: bool = False
 
 
+EVERY_GUARD = Approvals(changed=True, mapping=True, suppressed=True, erased=True)
+"""What the approval of a plan allows."""
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """One guard's word on a plan."""
@@ -85,8 +89,10 @@ class Counts:
     erased: int = 0
 
 
-def people_verdicts(counts: Counts, limits: GuardLimits, approvals: Approvals) -> tuple[Verdict, ...]:
-    """The guards of the people sync. New people count for none of them."""
+def people_verdicts(
+    counts: Counts, limits: GuardLimits, approvals: Approvals, plan: str = "RUN_ID"
+) -> tuple[Verdict, ...]:
+    """The guards of the people sync. New people count for none of them. `plan` is its run's id."""
     return (
         Verdict(
             "changed_people",
@@ -94,7 +100,7 @@ def people_verdicts(counts: Counts, limits: GuardLimits, approvals: Approvals) -
             counts.known,
             limits.changed,
             approvals.changed,
-            "Look at the plan (--dry-run); if it is meant, run again with --allow-changes.",
+            f"If it is meant, {_approve(plan)}, or run again with --allow-changes.",
         ),
         Verdict(
             "mapping_change",
@@ -102,7 +108,8 @@ def people_verdicts(counts: Counts, limits: GuardLimits, approvals: Approvals) -
             counts.known,
             limits.changed,
             approvals.mapping,
-            "The mart's columns changed; if that is meant, run again with --allow-mapping-change.",
+            f"The mart's columns changed; if that is meant, {_approve(plan)}, or run again with "
+            "--allow-mapping-change.",
         ),
         Verdict(
             "suppressed_people",
@@ -110,19 +117,25 @@ def people_verdicts(counts: Counts, limits: GuardLimits, approvals: Approvals) -
             counts.known,
             limits.suppressed,
             approvals.suppressed,
-            "Suppressing deletes people and their history in Customer.io; if it is meant, run again with "
-            "--allow-suppressions.",
+            f"Suppressing deletes people and their history in Customer.io; if it is meant, {_approve(plan)}, "
+            "or run again with --allow-suppressions.",
         ),
     )
 
 
-def erasure_verdict(counts: Counts, limits: GuardLimits, approvals: Approvals) -> Verdict:
-    """The guard of the erasure."""
+def erasure_verdict(
+    counts: Counts, limits: GuardLimits, approvals: Approvals, plan: str = "RUN_ID"
+) -> Verdict:
+    """The guard of the erasure, whose run's id is `plan`."""
     return Verdict(
         "erased_people",
         counts.erased,
         counts.known,
         limits.erased,
         approvals.erased,
-        "Erasing cannot be undone; if it is meant, run again with --allow-erasures.",
+        f"Erasing cannot be undone; if it is meant, {_approve(plan)}, or run again with --allow-erasures.",
     )
+
+
+def _approve(plan: str) -> str:
+    return f"approve this very plan: cio sync people --approve {plan}"

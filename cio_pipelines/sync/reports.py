@@ -8,6 +8,7 @@ from datetime import datetime
 
 from cio_pipelines.sync.guards import Verdict
 from cio_pipelines.sync.mapping import MappingChange
+from cio_pipelines.sync.review import Review
 from cio_pipelines.sync.windows import Window
 
 
@@ -60,6 +61,7 @@ class Plan:
     mapping_version: str
     attributes: int
     verdicts: tuple[Verdict, ...]
+    review: Review
     seconds: float
     dry_run: bool = False
     absent: int | None = None
@@ -68,8 +70,10 @@ class Plan:
 
     @property
     def blocked(self) -> bool:
-        """Whether a guard stopped the plan."""
-        return not all(verdict.passed for verdict in self.verdicts)
+        """Whether a guard stopped the plan, or it is not the one that was approved."""
+        agreement = self.review.agreement
+        is_another = agreement is not None and not agreement.passed
+        return is_another or not all(verdict.passed for verdict in self.verdicts)
 
     @property
     def quarantined_people(self) -> int:
@@ -156,3 +160,4 @@ class RunSummary:
     estimated_bytes: int | None = None
     kind: str = "people"
     altered: int = 0
+    review: Review | None = None

@@ -74,6 +74,19 @@ class Runs:
             )
         return found[0]
 
+    def look_up(self, run_id: str) -> sa.Row[Any] | None:
+        """The run's row, whatever became of it; None when there is no such run."""
+        return next(iter(self._rows(run_id)), None)
+
+    def carried_out(self, plan: str) -> list[str]:
+        """Runs that were approved by the plan of another one, and have sent what it says or are about to."""
+        used = sa.select(sync_runs.c.run_id).where(
+            self.key.owns(sync_runs),
+            sync_runs.c.approved_plan == plan,
+            sync_runs.c.status.in_((*UNFINISHED, "committed")),
+        )
+        return [row.run_id for row in self.connection.rows(used)]
+
     def key_of(self, run_id: str) -> RunKey:
         """The key of a run. Raises UnknownRun when there is no such run."""
         return run_key(self.key, self.find(run_id, *STATUSES))

@@ -17,6 +17,7 @@ class SyncSettings:
     by e-mail too, so two people with one e-mail are quarantined. `unsubscribe_opted_out`: people who
     opted out of everything get `unsubscribed` instead of being suppressed. `max_attempts` refusals of
     the same content make a dead letter. `retention_days` is how long plans and ledgers are kept.
+    `requests_per_second` is the rate by which a push's time is estimated; the client keeps to its own.
     """
 
     workspace: str
@@ -25,5 +26,6 @@ class SyncSettings:
     unsubscribe_opted_out: bool = False
     max_attempts: int = 3
     retention_days: int = 30
+    requests_per_second: float = 100.0
     guards: GuardLimits = field(default_factory=GuardLimits)
     push: PushSettings = field(default_factory=PushSettings)

@@ -94,6 +94,10 @@ sync_runs = sa.Table(
     sa.Column("ended_by", sa.String),
     # accepted events whose rows say something else now
     sa.Column("altered", sa.BigInteger),
+    # JSON: attributes, guards and costs of the plan, as they were when it was made
+    sa.Column("review", sa.String),
+    # the run whose plan was approved to be carried out by this one
+    sa.Column("approved_plan", sa.String),
     comment="One row a run: its window, mapping, counts and costs.",
 )
 
@@ -241,11 +245,18 @@ def _tell_direct(connection: WarehouseConnection) -> None:
     connection.execute(AddColumn(synced_people.c.direct))
 
 
+def _review_plans(connection: WarehouseConnection) -> None:
+    """Runs keep what a person reads of their plan, and which plan was approved for them."""
+    connection.execute(AddColumn(sync_runs.c.review))
+    connection.execute(AddColumn(sync_runs.c.approved_plan))
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     creation_of(*metadata.sorted_tables),
     _divide_by_day,
     _remember_events,
     _tell_direct,
+    _review_plans,
 )
 """Migration i brings the state from version i to i + 1; only ever append here."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from cio_pipelines.sync.key import SyncKey
 from cio_pipelines.sync.ledger import Ledger
 from cio_pipelines.sync.reports import RunSummary
+from cio_pipelines.sync.review import Review
 from cio_pipelines.sync.runs import STATUSES, Runs, run_key
 from cio_pipelines.sync.tallies import count_plan
 from cio_pipelines.sync.windows import Window
@@ -41,4 +42,5 @@ def summarise(connection: WarehouseConnection, key: SyncKey, run_id: str) -> Run
         ended_by=run.ended_by,
         kind=run.kind,
         altered=run.altered or 0,
+        review=Review.read(run.review),
     )

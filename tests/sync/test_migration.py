@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from cio_pipelines.sync.errors import UnknownRun
@@ -63,7 +65,8 @@ def versions(rig: Rig) -> list[int]:
 
 def test_what_old_runs_did_is_told_as_before(lived: Rig) -> None:
     ran = lived.run()
-    before = [lived.engine().summary(run_id) for run_id in ("run-1", ran.run_id)]
+    runs = [lived.engine().summary(run_id) for run_id in ("run-1", ran.run_id)]
+    before = [replace(summary, review=None) for summary in runs]  # it kept none
     assert [summary.outcomes.planned for summary in before] == [6, 2]
     bring_back(lived)
 
@@ -124,7 +127,7 @@ def test_plans_and_ledgers_of_version_1_expire(lived: Rig) -> None:
 
 
 def test_a_migration_that_was_killed_half_way_goes_on(lived: Rig) -> None:
-    before = lived.engine().summary("run-1")
+    before = replace(lived.engine().summary("run-1"), review=None)
     bring_back(lived)
     lived.state("alter table sync_plan add column run_date date")
 
