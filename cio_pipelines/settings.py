@@ -27,6 +27,7 @@ from cio_pipelines.sync.guards import GuardLimits, Limits
 from cio_pipelines.sync.push import PushSettings
 from cio_pipelines.sync.settings import SyncSettings
 from cio_pipelines.sync.specs import EVENTS, PEOPLE
+from cio_pipelines.verification.reports import Rule
 from cio_pipelines.warehouse import Warehouse, WarehouseUnavailable, open_warehouse
 from cio_pipelines.warehouse.connect import Engine, WarehouseUrl, parse_url
 
@@ -112,6 +113,11 @@ class Settings(BaseModel):
     cio_guard_erased_people: Count = 10
     cio_flush_people: Annotated[int, Field(ge=1)] | None = None
     cio_flush_seconds: Annotated[float, Field(gt=0)] | None = None
+    cio_read_back_sample: Count = 1_000
+    cio_read_back_events: Count = 100
+    cio_read_back_wait_seconds: Annotated[float, Field(ge=0)] = 30
+    cio_activity_pages: Annotated[int, Field(ge=1)] = 10
+    cio_unapplied: Rule = "resend"
     cio_retention_days: Annotated[int, Field(ge=1)] = 30
     cio_partitions_start: date = date(2015, 1, 1)
     cio_lookback_hours: Annotated[float, Field(ge=0)] = 6

@@ -30,7 +30,14 @@ from cio_pipelines.sync.key import SyncKey
 from cio_pipelines.sync.lease import Lease
 from cio_pipelines.sync.mapping import DECIMAL
 from cio_pipelines.sync.runs import Runs
-from cio_pipelines.sync.state import ERASURE_HASH, dead_letters, open_people, prepare_state, synced_people
+from cio_pipelines.sync.state import (
+    ERASURE_HASH,
+    UNAPPLIED_HASH,
+    dead_letters,
+    open_people,
+    prepare_state,
+    synced_people,
+)
 from cio_pipelines.warehouse import Warehouse, WarehouseConnection
 from cio_pipelines.warehouse import functions as fn
 from cio_pipelines.warehouse.merge import Merge
@@ -151,11 +158,18 @@ class _Adopting:
         return table.c.person_id == self._mart.c.person_id
 
     def snapshot(self) -> sa.Select[Any]:
-        """People whom Customer.io has, whose text is another than the mart's."""
+        """People whom Customer.io has, whose text is another than the mart's.
+
+        What was not applied is not taken over: it is to be sent again, whatever its spelling.
+        """
         return (
             self._compared(synced_people, synced_people.c.attributes, has_same_fault=sa.false())
             .select_from(synced_people.join(self._mart, self._of_mart(synced_people)))
-            .where(self._differs(synced_people), synced_people.c.state == "identified")
+            .where(
+                self._differs(synced_people),
+                synced_people.c.state == "identified",
+                synced_people.c.attributes_hash != UNAPPLIED_HASH,
+            )
         )
 
     def waiting(self, table: sa.Table) -> sa.Select[Any]:

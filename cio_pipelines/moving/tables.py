@@ -18,9 +18,11 @@ from cio_pipelines.sync.state import (
     dead_letters,
     open_people,
     sync_acks,
+    sync_differences,
     sync_log,
     sync_plan,
     sync_runs,
+    sync_verifications,
     synced_people,
 )
 from cio_pipelines.warehouse import Warehouse
@@ -46,7 +48,7 @@ HISTORY_TABLE = f"{HISTORY_SCHEMA}.{HISTORY_NAME}"
 _VALID_TO = "dbt_valid_to"
 
 _SNAPSHOT = (synced_people, accepted_events, open_people, dead_letters)
-_RUNS = (sync_runs, sync_plan, sync_acks, sync_log)
+_RUNS = (sync_runs, sync_plan, sync_acks, sync_log, sync_verifications, sync_differences)
 
 Column = sa.ColumnElement[Any]
 

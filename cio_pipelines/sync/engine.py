@@ -200,7 +200,9 @@ class PeopleSync(BaseSync):
             tallies = planner.tallies()
             known = known_people(planner)
             people = tallies.operations.get("delete", 0)
-            counts = Counts(known=known, erased=tallies.sent(operation="delete"))
+            again = tallies.sent(operation="delete", why="unapplied")
+            counts = Counts(known=known, erased=tallies.sent(operation="delete") - again)
+            whys = {"tombstone": people - again, "unapplied": again}
             reviewer = Reviewer.of(planner, runs, self._settings, wanted)
             allowed = reviewer.allowed(approvals)
             verdicts = (erasure_verdict(counts, self._settings.guards, allowed, run_id),)
@@ -214,7 +216,7 @@ class PeopleSync(BaseSync):
                 left_alone=left_alone,
                 planned=tallies.planned,
                 operations=tallies.operations,
-                whys={"tombstone": people} if people else {},
+                whys={why: count for why, count in whys.items() if count},
                 quarantined=tallies.quarantined,
                 mapping_change=MappingChange(),
                 mapping_version=mart.mapping.version,

@@ -6,8 +6,8 @@ import sqlalchemy as sa
 
 from cio_pipelines.customerio.limits import PERSON_ID_BYTES
 from cio_pipelines.sync.candidates import PERSON_ID_FIELD, is_ahead
-from cio_pipelines.sync.planning import BLOCKED, Planner
-from cio_pipelines.sync.state import ERASURE_HASH, dead_letters, open_people, synced_people
+from cio_pipelines.sync.planning import BLOCKED, Planner, is_open
+from cio_pipelines.sync.state import ERASURE_HASH, UNAPPLIED_HASH, dead_letters, open_people, synced_people
 from cio_pipelines.warehouse import functions as fn
 
 
@@ -19,15 +19,16 @@ def plan_erasures(planner: Planner) -> int:
     mart, state = planner.mart, planner.state
     columns = mart.person_id.label("person_id"), mart.said_at.label("said_at")
     rows = sa.select(*columns).select_from(mart.table).where(mart.deleted_at.is_not(None)).subquery("m")
-    snapshot = state(synced_people, "person_id", "state", "source_updated_at", "direct")
+    snapshot = state(synced_people, "person_id", "state", "attributes_hash", "source_updated_at", "direct")
     waiting = state(
         open_people,
         *("person_id", "operation", "attempts"),
         where=open_people.c.attributes_hash == ERASURE_HASH,
     )
     dead = state(dead_letters, "person_id", where=dead_letters.c.attributes_hash == ERASURE_HASH)
-    not_erased = sa.func.coalesce(snapshot.c.state != "deleted", sa.true())
-    not_blocked = sa.func.coalesce(snapshot.c.state.not_in(BLOCKED), sa.true())
+    not_erased = sa.func.coalesce(is_open(snapshot, "deleted"), sa.true())
+    not_blocked = sa.func.coalesce(is_open(snapshot, *BLOCKED), sa.true())
+    is_again = sa.and_(snapshot.c.state == "deleted", snapshot.c.attributes_hash == UNAPPLIED_HASH)
     is_empty = rows.c.person_id == ""
     is_bad = sa.or_(is_empty, fn.byte_length(rows.c.person_id) > PERSON_ID_BYTES)
     no_text = sa.cast(sa.null(), sa.String)
@@ -44,7 +45,7 @@ def plan_erasures(planner: Planner) -> int:
                 rows.c.person_id,
                 sa.literal(operation).label("operation"),
                 sa.literal(phase).label("phase"),
-                sa.literal("tombstone").label("why"),
+                sa.case((is_again, "unapplied"), else_="tombstone").label("why"),
                 no_text.label("attributes"),
                 no_text.label("removals"),
                 sa.literal(ERASURE_HASH).label("attributes_hash"),

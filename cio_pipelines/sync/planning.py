@@ -13,7 +13,7 @@ from cio_pipelines.sync.candidates import PERSON_ID_FIELD, Mart, is_ahead
 from cio_pipelines.sync.errors import SourceContractError
 from cio_pipelines.sync.key import RunKey
 from cio_pipelines.sync.quarantine import quarantine
-from cio_pipelines.sync.state import dead_letters, open_people, sync_plan, synced_people
+from cio_pipelines.sync.state import UNAPPLIED_HASH, dead_letters, open_people, sync_plan, synced_people
 from cio_pipelines.sync.tallies import Tallies, count_plan
 from cio_pipelines.sync.windows import Window
 from cio_pipelines.warehouse import WarehouseConnection
@@ -31,6 +31,11 @@ Selection = Sequence[Column]
 
 _WAITING_BY_NAME = 1_000
 """Open people that are named in a statement; more are looked up."""
+
+
+def is_open(snapshot: sa.FromClause, *states: str) -> Column:
+    """Whether a person of the snapshot is in none of these states, or not there as was found out since."""
+    return sa.or_(snapshot.c.state.not_in(states), snapshot.c.attributes_hash == UNAPPLIED_HASH)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,12 +157,12 @@ class Planner:
         dead = self.state(
             dead_letters,
             *("person_id", "operation", "attributes_hash"),
-            where=dead_letters.c.kind == "rejected",
+            where=dead_letters.c.kind != "quarantined",
         )
         suppresses = mart.c.opted_out if not self.mart.mapping.unsubscribes else sa.false()
         operation = sa.case((suppresses, "suppress"), else_="identify")
         needed = sa.case(
-            (suppresses, sa.func.coalesce(snapshot.c.state.not_in(BLOCKED), sa.true())),
+            (suppresses, sa.func.coalesce(is_open(snapshot, *BLOCKED), sa.true())),
             else_=sa.or_(
                 snapshot.c.person_id.is_(None),
                 snapshot.c.state != "identified",
@@ -199,9 +204,21 @@ class Planner:
             among = sa.select(differing.c.person_id)
             selection = [sa.and_(each, self.mart.person_id.in_(among)) for each in selection]
         mart, snapshot, dead, operation, needed = self._compared(selection, among, lags=lags)
-        waiting = self.state(open_people, "person_id", "operation", "attributes_hash", "attempts")
+        waiting = self.state(open_people, "person_id", "operation", "attributes_hash", "attempts", "outcome")
         is_update = snapshot.c.state == "identified"
+        # the very same again, since it was accepted and not applied: nobody changed
+        is_again = sa.and_(
+            snapshot.c.attributes_hash == UNAPPLIED_HASH,
+            sa.case(
+                (operation == "suppress", snapshot.c.state == "suppressed"),
+                else_=sa.and_(
+                    is_update,
+                    sa.or_(waiting.c.outcome == "unapplied", snapshot.c.attributes == mart.c.attributes),
+                ),
+            ),
+        )
         why = sa.case(
+            (is_again, "unapplied"),
             (operation == "suppress", "opted_out"),
             (snapshot.c.person_id.is_(None), "new"),
             (snapshot.c.state != "identified", "returned"),

@@ -12,7 +12,14 @@ import sqlalchemy as sa
 from cio_pipelines.sync.errors import UnknownRun
 from cio_pipelines.sync.key import RunKey, SyncKey
 from cio_pipelines.sync.mapping import PeopleMapping
-from cio_pipelines.sync.state import sync_acks, sync_log, sync_plan, sync_runs
+from cio_pipelines.sync.state import (
+    sync_acks,
+    sync_differences,
+    sync_log,
+    sync_plan,
+    sync_runs,
+    sync_verifications,
+)
 from cio_pipelines.sync.windows import Window
 from cio_pipelines.warehouse import WarehouseConnection
 
@@ -130,7 +137,7 @@ class Runs:
 
     def _forget(self, run_ids: Sequence[str], last: date) -> None:
         """Remove runs that were extracted on the day `last` or before."""
-        for table in (sync_acks, sync_log, sync_plan):
+        for table in (sync_acks, sync_log, sync_plan, sync_verifications, sync_differences):
             self.connection.execute(
                 table.delete().where(
                     self.key.owns(table), table.c.run_date <= sa.literal(last), table.c.run_id.in_(run_ids)

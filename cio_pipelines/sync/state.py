@@ -21,6 +21,9 @@ SCHEMA = "customerio_sync"
 ERASURE_HASH = "erasure"
 """Stands in the place of an attributes hash: an erasure has no attributes."""
 
+UNAPPLIED_HASH = "unapplied"
+"""Stands in the snapshot for a hash that Customer.io accepted and, as was found out, did not apply."""
+
 metadata = sa.MetaData(schema=SCHEMA)
 _DOUBLE: sa.Double[float] = sa.Double()
 
@@ -170,14 +173,14 @@ open_people = sa.Table(
     sa.Column("person_id", sa.String),
     sa.Column("operation", sa.String),
     sa.Column("attributes_hash", sa.String),
-    sa.Column("outcome", sa.String),  # rejected or due
+    sa.Column("outcome", sa.String),  # rejected, due or unapplied
     sa.Column("attempts", sa.Integer),
     sa.Column("reason", sa.String),
     sa.Column("field", sa.String),
     sa.Column("since", UtcTimestamp),
     sa.Column("run_id", sa.String),
     _event(),
-    comment="People or events that the next run takes up whatever its window: refused, or not answered.",
+    comment="People or events that the next run takes up whatever its window: refused, due, not applied.",
 )
 
 dead_letters = sa.Table(
@@ -187,7 +190,7 @@ dead_letters = sa.Table(
     sa.Column("person_id", sa.String),
     sa.Column("operation", sa.String),
     sa.Column("attributes_hash", sa.String),
-    sa.Column("kind", sa.String),  # quarantined or rejected
+    sa.Column("kind", sa.String),  # quarantined, rejected or unapplied
     sa.Column("attempts", sa.Integer),
     sa.Column("reason", sa.String),
     sa.Column("field", sa.String),
@@ -209,6 +212,45 @@ accepted_events = sa.Table(
     sa.Column("run_id", sa.String),
     info={"partition_by": "occurred_on", "cluster_by": ("workspace", "sync", "event_id")},
     comment="Events that Customer.io accepted, which are never sent again. Kept for ever.",
+)
+
+sync_verifications = sa.Table(
+    "sync_verifications",
+    metadata,
+    *_key(),
+    *_run(),
+    sa.Column("verified_at", UtcTimestamp),
+    # verified, verified with differences, not verifiable
+    sa.Column("verdict", sa.String),
+    sa.Column("why", sa.String),
+    sa.Column("accepted", sa.BigInteger),
+    # of the people, or events, that were accepted
+    sa.Column("sampled", sa.BigInteger),
+    sa.Column("agreed", sa.BigInteger),
+    sa.Column("differing", sa.BigInteger),
+    sa.Column("overwritten", sa.BigInteger),
+    # entries of the activity log, by type, and those that name nobody, as a JSON object
+    sa.Column("activities", sa.String),
+    sa.Column("resent", sa.BigInteger),
+    sa.Column("dead_lettered", sa.BigInteger),
+    sa.Column("seconds", _DOUBLE),
+    info=_BY_RUN,
+    comment="One row a run whose arrival was looked at: whether what Customer.io accepted is there.",
+)
+
+sync_differences = sa.Table(
+    "sync_differences",
+    metadata,
+    *_key(),
+    *_run(),
+    sa.Column("person_id", sa.String),
+    sa.Column("attribute", sa.String),
+    sa.Column("kind", sa.String),
+    # the entry of the activity log that names it, if there is one
+    sa.Column("reason", sa.String),
+    _event(),
+    info=_BY_RUN,
+    comment="What Customer.io accepted and has otherwise, one row an attribute. Never a value.",
 )
 
 sync_lease = lease_table("sync_lease", metadata, *_key())
@@ -251,12 +293,18 @@ def _review_plans(connection: WarehouseConnection) -> None:
     connection.execute(AddColumn(sync_runs.c.approved_plan))
 
 
+def _remember_verifications(connection: WarehouseConnection) -> None:
+    """Tables of what was found out about accepted operations."""
+    creation_of(sync_verifications, sync_differences)(connection)
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     creation_of(*metadata.sorted_tables),
     _divide_by_day,
     _remember_events,
     _tell_direct,
     _review_plans,
+    _remember_verifications,
 )
 """Migration i brings the state from version i to i + 1; only ever append here."""
 

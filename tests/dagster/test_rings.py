@@ -22,7 +22,7 @@ RINGS = [
         "moving",
         "messaging",
     ),
-    *("gateway", "demo", "broadcasts"),
+    *("gateway", "demo", "broadcasts", "verification"),
 ]
 MODULES = ["lineage.py", "serving.py"]
 OUTER = {path.stem for path in PACKAGE.iterdir()} - {*RINGS, *(Path(name).stem for name in MODULES)}

@@ -13,7 +13,7 @@ from cio_pipelines.sync.base_commit import BaseCommit, Column, Step
 from cio_pipelines.sync.key import RunKey
 from cio_pipelines.sync.ledger import Ledger
 from cio_pipelines.sync.manners import Manner
-from cio_pipelines.sync.state import accepted_events, sync_acks, sync_plan
+from cio_pipelines.sync.state import accepted_events, dead_letters, open_people, sync_acks, sync_plan
 from cio_pipelines.warehouse import WarehouseConnection
 
 MOST_DAYS = 3_000
@@ -31,7 +31,12 @@ class EventLedger(Ledger):
         days = _days(connection, self.run)
         if days is not None:
             held = held.where(_between(accepted_events.c.occurred_on, *days))
-        return sa.and_(self.run.owns(sync_acks), sync_acks.c.event_id.not_in(held))
+        # accepted, and not applied as was found out since
+        unapplied = [
+            sync_acks.c.event_id.not_in(self._held(table).where(column == "unapplied"))
+            for table, column in ((open_people, open_people.c.outcome), (dead_letters, dead_letters.c.kind))
+        ]
+        return sa.and_(self.run.owns(sync_acks), sync_acks.c.event_id.not_in(held), *unapplied)
 
 
 @dataclass(frozen=True, slots=True)

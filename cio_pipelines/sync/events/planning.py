@@ -57,7 +57,7 @@ class EventPlanner:
         """
         compared, accepted, dead = self._compared(window)
         extracted, before, altered, left_alone = self._count(compared, accepted, dead)
-        waiting = self._state(open_people, "event_id", "attributes_hash", "attempts")
+        waiting = self._state(open_people, "event_id", "attributes_hash", "attempts", "outcome")
         is_late = compared.c.occurred_at < sa.literal(self.extracted_at - TRIGGERING, UtcTimestamp)
         rows = (
             sa.select(
@@ -66,7 +66,9 @@ class EventPlanner:
                 compared.c.event_id,
                 sa.literal("event").label("operation"),
                 sa.literal(1).label("phase"),
-                sa.case((is_late, "late"), else_="new").label("why"),
+                sa.case(
+                    (waiting.c.outcome == "unapplied", "unapplied"), (is_late, "late"), else_="new"
+                ).label("why"),
                 compared.c.payload.label("attributes"),
                 compared.c.attributes_hash,
                 compared.c.occurred_at.label("source_updated_at"),

@@ -32,6 +32,20 @@ SELECT
   END AS `phase`,
   CASE
     WHEN (
+      `anon_1`.`attributes_hash` = @p
+      AND CASE
+        WHEN (
+          CASE WHEN `mart`.`opted_out` THEN @p ELSE @p END = @p
+        )
+        THEN `anon_1`.`state` = @p
+        ELSE `anon_1`.`state` = @p
+        AND (
+          `anon_2`.`outcome` = @p OR `anon_1`.`attributes` = `mart`.`attributes`
+        )
+      END
+    )
+    THEN @p
+    WHEN (
       CASE WHEN `mart`.`opted_out` THEN @p ELSE @p END = @p
     )
     THEN @p
@@ -288,7 +302,7 @@ LEFT OUTER JOIN (
   WHERE
     `dead_letters`.`workspace` = @p
     AND `dead_letters`.`sync` = @p
-    AND `dead_letters`.`kind` = @p
+    AND `dead_letters`.`kind` <> @p
 ) AS `anon_3`
   ON `anon_3`.`person_id` = `mart`.`person_id`
   AND `anon_3`.`attributes_hash` = `mart`.`attributes_hash`
@@ -300,7 +314,8 @@ LEFT OUTER JOIN (
     `open_people`.`person_id` AS `person_id`,
     `open_people`.`operation` AS `operation`,
     `open_people`.`attributes_hash` AS `attributes_hash`,
-    `open_people`.`attempts` AS `attempts`
+    `open_people`.`attempts` AS `attempts`,
+    `open_people`.`outcome` AS `outcome`
   FROM `customerio_sync`.`open_people`
   WHERE
     `open_people`.`workspace` = @p AND `open_people`.`sync` = @p
@@ -315,7 +330,7 @@ WHERE
     WHEN `mart`.`opted_out`
     THEN coalesce((
       NOT `anon_1`.`state` IN UNNEST(@p)
-    ), TRUE)
+    ) OR `anon_1`.`attributes_hash` = @p, TRUE)
     ELSE `anon_1`.`person_id` IS NULL
     OR `anon_1`.`state` <> @p
     OR `anon_1`.`attributes_hash` IS DISTINCT FROM `mart`.`attributes_hash`
