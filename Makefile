@@ -44,12 +44,15 @@ test-all: emulators ## Run all tests, the slow ones too
 dev: setup ## Open the Dagster UI beside the sandbox
 	@$(BIN)/cio dev
 
-check: setup ## Lint, format, types, dbt project, nothing of this machine in the files: what CI runs
+check: setup ## Lint, format, types, security, dead code, known vulnerabilities: what CI runs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/basedpyright
 	$(BIN)/dbt --quiet --warn-error parse $(DBT_FLAGS)
 	$(BIN)/python scripts/check_files.py
+	$(BIN)/python scripts/dead_code.py
+	@$(PYTHON) scripts/bootstrap.py audit
+	$(BIN)/python scripts/audit.py
 
 fix: setup ## Repair what ruff can
 	$(BIN)/ruff check --fix .
@@ -62,6 +65,7 @@ lock: setup ## Write requirements/*.txt anew from pyproject.toml and requirement
 	$(COMPILE) pyproject.toml -o requirements/runtime.txt
 	$(COMPILE) pyproject.toml --group dev -c requirements/runtime.txt -o requirements/dev.txt
 	$(COMPILE) --python-version 3.11 requirements/dbt-bigquery.in -o requirements/dbt-bigquery.txt
+	$(COMPILE) --python-version 3.11 requirements/audit.in -o requirements/audit.txt
 	$(COMPILE) --python-version 3.11 requirements/bqemulator.in -o requirements/bqemulator.txt
 	$(COMPILE) --python-version 3.13 requirements/local-bigquery.in --override requirements/local-bigquery.overrides \
 		-o requirements/local-bigquery.txt

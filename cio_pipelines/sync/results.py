@@ -39,11 +39,6 @@ class UserOutcome:
     reason: str | None = None
     message: str | None = None
 
-    @property
-    def is_settled(self) -> bool:
-        """Whether Customer.io has what was said, or something newer."""
-        return self.outcome in ("accepted", "unchanged", "outdated")
-
 
 def outcomes_of(
     connection: WarehouseConnection, run: RunKey, people: Collection[str], ended_by: str | None

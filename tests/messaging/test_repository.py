@@ -15,7 +15,9 @@ import pytest
 
 from cio_pipelines.messaging.instruments import Instruments, OperationEvent
 from cio_pipelines.messaging.repository import UserMessagingRepository
+from cio_pipelines.messaging_setup import user_repository
 from cio_pipelines.sandbox import SandboxServer
+from cio_pipelines.settings import load_settings
 from cio_pipelines.sync.errors import InvalidUser, SourceContractError
 from tests.sync.rig import EVERYTHING, YEARS_AGO, Rig
 
@@ -405,3 +407,11 @@ async def in_thread(users: UserMessagingRepository) -> str:
 
 def test_an_event_loop_may_call_from_a_thread(users: UserMessagingRepository) -> None:
     assert asyncio.run(in_thread(users)) == "accepted"
+
+
+def test_an_application_makes_one_from_the_settings(rig: Rig) -> None:
+    settings = load_settings({"CUSTOMERIO_TRACK_URL": rig.sandbox.url, "CUSTOMERIO_WORKSPACE": "tests"})
+    made = user_repository(settings, rig.warehouse)
+    said = {"person_id": "p1", "updated_at": LATER, "plan": "pro"}
+    assert made.sync_user(said).outcome == "accepted"
+    assert (rig.profile("p1") or {})["plan"] == "pro"
