@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,7 @@ import pytest
 from cio_pipelines.sandbox import SandboxOptions, SandboxServer
 from tests import emulators
 from tests.emulators import Emulator
+from tests.leaks import leaks
 from tests.postgres import Postgres, postgres
 
 _NAMES_SOMETHING_REAL = (
@@ -26,6 +27,19 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["QUEUE_URL"] = f"sqlite://{config.rootpath}/.pytest_cache/queue-{os.getpid()}.sqlite"
     # shared by all workers and runs: dbt parses the project once, not once a process
     os.environ["DBT_TARGET_PATH"] = str(config.rootpath / ".pytest_cache" / "dbt")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Fail a test whose code printed or logged personal data or a secret, whatever it is about."""
+    report = yield
+    if report.when != "teardown" or item.get_closest_marker("prints_personal_data"):
+        return report
+    found = {title: leaks(text) for title, text in report.sections}
+    if told := [f"{title}: {', '.join(sorted(words))}" for title, words in found.items() if words]:
+        report.outcome = "failed"
+        report.longrepr = "the code under test told what it must not tell\n" + "\n".join(told)
+    return report
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import pytest
 
 from cio_pipelines.demo import seed
 from cio_pipelines.sandbox import SandboxServer
+from tests.leaks import leaks, leaks_below
 
 CIO = str(Path(sys.executable).parent / "cio")
 
@@ -61,6 +63,7 @@ class Cli:
             process.kill()
             process.communicate()
             raise
+        assert leaks(out + err) == set(), "the command told what it must not tell"
         return Ended(process.returncode, out, err)
 
     def execute(self, *statements: str) -> list[tuple[Any, ...]]:
@@ -79,9 +82,14 @@ def company(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def dagster_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One instance for all commands of a worker: to make its databases takes seconds."""
-    return tmp_path_factory.mktemp("dagster")
+def dagster_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """One instance for all commands of a worker: to make its databases takes seconds.
+
+    In the end there is nothing personal and no secret in any event, log or metadata of all their runs.
+    """
+    home = tmp_path_factory.mktemp("dagster")
+    yield home
+    assert leaks_below(home) == {}
 
 
 @pytest.fixture
