@@ -25,9 +25,17 @@ SELECT
   `mart`.`event_id`,
   @p AS `operation`,
   @p AS `phase`,
-  CASE WHEN (
-    `mart`.`occurred_at` < @p
-  ) THEN @p ELSE @p END AS `why`,
+  CASE
+    WHEN (
+      `anon_1`.`outcome` = @p
+    )
+    THEN @p
+    WHEN (
+      `mart`.`occurred_at` < @p
+    )
+    THEN @p
+    ELSE @p
+  END AS `why`,
   `mart`.`payload` AS `attributes`,
   `mart`.`attributes_hash`,
   `mart`.`occurred_at` AS `source_updated_at`,
@@ -373,7 +381,8 @@ LEFT OUTER JOIN (
   SELECT
     `open_people`.`event_id` AS `event_id`,
     `open_people`.`attributes_hash` AS `attributes_hash`,
-    `open_people`.`attempts` AS `attempts`
+    `open_people`.`attempts` AS `attempts`,
+    `open_people`.`outcome` AS `outcome`
   FROM `customerio_sync`.`open_people`
   WHERE
     `open_people`.`workspace` = @p AND `open_people`.`sync` = @p
