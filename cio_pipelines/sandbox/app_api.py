@@ -41,6 +41,8 @@ def route(workspace: Workspace, options: SandboxOptions, faults: list[Fault], re
 
 
 def _read(workspace: Workspace, options: SandboxOptions, request: Request) -> Answer:
+    if options.discard:
+        return errors_app("a sandbox that discards keeps nobody who could be read", 403)
     match request.method, request.segments[1:]:
         case "GET", ["customers"] if "email" in request.query:
             return _by_email(workspace, request.query["email"])

@@ -14,6 +14,7 @@ Kind = Literal[
     "status", "slow", "reset", "reset_after", "truncate", "redirect", "reject", "bogus_indexes", "unapplied"
 ]
 OF_OPERATIONS = ("reject", "unapplied")
+Loss = Literal["all", "update_miss", "conflict", "attribute", "stale"]
 
 
 class Fault(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
@@ -28,7 +29,11 @@ class Fault(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     - `reject`: refuse operations with `reason`, `field` and `message`, in `entries` entries each; a
       transactional message with 400 and `message`.
     - `bogus_indexes`: apply, then answer 207 with a batch_index that no operation has.
-    - `unapplied`: accept operations or transactional messages and do nothing.
+    - `unapplied`: accept operations or transactional messages and do nothing, or not all. `loss` says what is
+      lost: `all` of it; `update_miss`: all, as if it were an update and nobody had the identifier; of an
+      identify `conflict`: an identifier, as if it were another person's (the e-mail, or `attribute`);
+      `attribute`: one of them (`attribute`, or the first by name); `stale`: that one too, since an older
+      write counts. With `trace` the activity log tells of it, as Customer.io's does.
 
     `path` limits a fault to paths that begin so. `after` lets the first n pass, `every` hits each n-th only,
     `count` ends it after so many hits; they count requests, or operations for `reject` and `unapplied`.
@@ -52,6 +57,9 @@ class Fault(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     field: str = "attributes"
     message: str = "refused by a fault of the sandbox"
     entries: int = 1
+    loss: Loss = "all"
+    attribute: str = ""
+    trace: bool = False
     seen: int = 0
     hits: int = 0
 

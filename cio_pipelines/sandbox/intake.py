@@ -10,15 +10,15 @@ from collections.abc import Callable, Sequence
 from cio_pipelines.sandbox.apply import DONE, Effect, apply
 from cio_pipelines.sandbox.batch import BatchReader, Problem, Reading
 from cio_pipelines.sandbox.faults import Fault, FaultPlan, struck
+from cio_pipelines.sandbox.losses import lose
 from cio_pipelines.sandbox.options import SandboxOptions
 from cio_pipelines.sandbox.records import Logged
 from cio_pipelines.sandbox.stats import Stats
 from cio_pipelines.sandbox.wire import Operation
 from cio_pipelines.sandbox.workspace import Workspace
 
-_UNAPPLIED = Effect("accepted", "unapplied_by_fault")
-_Work = tuple[Operation | None, Problem | None, bool]
-"""An operation, why it is refused (if it is), and whether a fault keeps it from being applied."""
+_Work = tuple[Operation | None, Problem | None, Fault | None]
+"""An operation, why it is refused (if it is), and the fault that strikes it."""
 _RANDOM = random.Random()  # noqa: S311  # the order within a batch is no secret
 
 
@@ -85,7 +85,7 @@ class Intake:
             fault = struck(operation.subject, faults) if problem is None and operation is not None else None
             if fault is not None and fault.kind == "reject":
                 problem = problems[index] = Problem(index, fault.reason, fault.field, fault.message)
-            work.append((operation, problem, fault is not None))
+            work.append((operation, problem, fault))
         if self._options.shuffle:
             _RANDOM.shuffle(work)
         if self._options.apply_delay and not self._options.discard:
@@ -108,14 +108,17 @@ class Intake:
         task.add_done_callback(self._waiting.discard)
 
     def _perform(self, work: Sequence[_Work]) -> None:
-        for operation, problem, unapplied in work:
+        for operation, problem, fault in work:
             if operation is None or problem is not None:
                 self._log(operation, "rejected", problem or DONE)
-            elif unapplied:
-                self._log(operation, "accepted", _UNAPPLIED)
+                continue
+            if self._options.discard:
+                effect = DONE
+            elif fault is not None:
+                effect = lose(self._workspace, operation, fault)
             else:
-                effect = DONE if self._options.discard else apply(self._workspace, operation)
-                self._log(operation, effect.outcome, effect)
+                effect = apply(self._workspace, operation)
+            self._log(operation, effect.outcome, effect)
 
     def _log(self, operation: Operation | None, outcome: str, why: Effect | Problem) -> None:
         kind = (operation.type if operation is not None else None) or "unknown"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import httpx
+
 from cio_pipelines.customerio import AppClient
 from cio_pipelines.sandbox import SandboxServer
 from cio_pipelines.sync.key import SyncKey
@@ -35,3 +37,15 @@ def verify(rig: SyncRig, run_id: str, **settings: Any) -> Verification:
 def told(found: Verification) -> set[tuple[str, str, str]]:
     """(person, attribute, kind) of the differences."""
     return {(each.person_id, each.attribute, each.kind) for each in found.differences}
+
+
+def write(server: SandboxServer, person: str, **attributes: Any) -> None:
+    """Somebody else's write, by the first version of the Track API. `_timestamp` is the time it claims."""
+    options = server.options
+    answer = httpx.put(
+        f"{server.url}/api/v1/customers/{person}",
+        json=attributes,
+        auth=(options.site_id, options.track_api_key),
+        trust_env=False,
+    )
+    answer.raise_for_status()
