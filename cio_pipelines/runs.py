@@ -111,7 +111,7 @@ def run_people_sync(request: Request, definitions: dg.Definitions) -> RunResult:
     job = definitions.resolve_job_def("sync_people_fully" if full else "sync_people")
     selection = None
     if request.dry_run:
-        push = {dg.AssetKey(["customerio", "identified_profiles"])}
+        push = {dg.AssetKey(["customerio", name]) for name in ("identified_profiles", "verified_profiles")}
         selection = [key for key in job.asset_layer.executable_asset_keys if key not in push]
     ends = request.partition_range or (request.partition, request.partition)
     return _run(job, request.run_config, ends, selection, verbose=request.verbose)
@@ -122,7 +122,7 @@ def run_event_sync(request: Request, definitions: dg.Definitions) -> RunResult:
     job = definitions.resolve_job_def("sync_events")
     selection = None
     if request.dry_run:
-        push = {dg.AssetKey(["customerio", "tracked_events"])}
+        push = {dg.AssetKey(["customerio", name]) for name in ("tracked_events", "verified_events")}
         selection = [key for key in job.asset_layer.executable_asset_keys if key not in push]
     config: dict[str, Any] = {"loggers": _loggers(verbose=request.verbose)}
     if request.full and not request.dry_run:

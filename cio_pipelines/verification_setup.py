@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from cio_pipelines.customerio import AppClient, ConfigurationError, RetryPolicy
 from cio_pipelines.messaging_setup import app_client
 from cio_pipelines.settings import Settings, SettingsError
 from cio_pipelines.sync.key import SyncKey
 from cio_pipelines.sync.specs import EVENTS, PEOPLE
+from cio_pipelines.sync.witness import compare_with_export
+from cio_pipelines.sync.witness_reports import WitnessReport
 from cio_pipelines.verification.engine import Verifier
 from cio_pipelines.verification.reports import NotVerifiable, VerificationSettings
 from cio_pipelines.warehouse import Warehouse
@@ -17,15 +21,28 @@ _SOON = RetryPolicy(max_attempts=3, deadline=30.0)
 
 def people_verifier(settings: Settings, warehouse: Warehouse | None = None) -> Verifier:
     """The verifier of people runs and erasures. Raises SettingsError or WarehouseUnavailable."""
-    return _verifier(settings, warehouse, SyncKey(settings.workspace, PEOPLE.name))
+    opened = warehouse or settings.warehouse()
+
+    def witness() -> WitnessReport:
+        return compare_with_export(
+            opened, settings.workspace, PEOPLE.name, workspace_id=settings.customerio_workspace_id
+        )
+
+    return _verifier(settings, opened, SyncKey(settings.workspace, PEOPLE.name), witness)
 
 
 def event_verifier(settings: Settings, warehouse: Warehouse | None = None) -> Verifier:
     """The verifier of event runs. Raises SettingsError or WarehouseUnavailable."""
-    return _verifier(settings, warehouse, SyncKey(settings.workspace, EVENTS.name, subject="event_id"))
+    key = SyncKey(settings.workspace, EVENTS.name, subject="event_id")
+    return _verifier(settings, warehouse or settings.warehouse(), key)
 
 
-def _verifier(settings: Settings, warehouse: Warehouse | None, key: SyncKey) -> Verifier:
+def _verifier(
+    settings: Settings,
+    warehouse: Warehouse,
+    key: SyncKey,
+    witness: Callable[[], WitnessReport] | None = None,
+) -> Verifier:
     chosen = VerificationSettings(
         sample=settings.cio_read_back_sample,
         events=settings.cio_read_back_events,
@@ -34,7 +51,7 @@ def _verifier(settings: Settings, warehouse: Warehouse | None, key: SyncKey) -> 
         rule=settings.cio_unapplied,
         max_attempts=settings.cio_max_attempts,
     )
-    return Verifier(warehouse or settings.warehouse(), key, chosen, lambda: _client(settings))
+    return Verifier(warehouse, key, chosen, lambda: _client(settings), witness)
 
 
 def _client(settings: Settings) -> AppClient:

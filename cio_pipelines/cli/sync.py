@@ -14,8 +14,10 @@ import typer
 from cio_pipelines.cli.console import out, push_progress
 from cio_pipelines.cli.days import chosen_days
 from cio_pipelines.cli.summary import as_json, as_table, as_text, tell
+from cio_pipelines.cli.verdict import verdict_json, verdict_text
 from cio_pipelines.settings import Settings, SettingsError, load_settings
 from cio_pipelines.sync.errors import UnknownRun
+from cio_pipelines.verification_setup import event_verifier, people_verifier
 from cio_pipelines.warehouse import WarehouseError
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from cio_pipelines.sync.engine import PeopleSync
     from cio_pipelines.sync.events.engine import EventSync
     from cio_pipelines.sync.windows import Window
+    from cio_pipelines.verification.engine import Verifier
 
 app = typer.Typer(no_args_is_help=True, help="Bring Customer.io in step with the warehouse.")
 
@@ -110,7 +113,12 @@ def run_events_and_show(settings: Settings, request: Request, *, json_line: bool
     engine = settings.event_sync()
     if request.dry_run and healthy:
         engine.plan(result.run_id, _window(request), dry_run=True)
-    return _show(engine, request, result, healthy=healthy, started=started, json_line=json_line)
+    return _show(
+        *(engine, event_verifier(settings), request, result),
+        healthy=healthy,
+        started=started,
+        json_line=json_line,
+    )
 
 
 def run_and_show(settings: Settings, request: Request, *, json_line: bool = False) -> bool:
@@ -126,12 +134,17 @@ def run_and_show(settings: Settings, request: Request, *, json_line: bool = Fals
     engine = settings.people_sync()
     erasure = erasure_run(result.run_id) if request.full and not request.dry_run else None
     return _show(
-        engine, request, result, healthy=healthy, started=started, json_line=json_line, erasure=erasure
+        *(engine, people_verifier(settings), request, result),
+        healthy=healthy,
+        started=started,
+        json_line=json_line,
+        erasure=erasure,
     )
 
 
 def _show(
     engine: PeopleSync | EventSync,
+    verifier: Verifier,
     request: Request,
     result: RunResult,
     *,
@@ -149,7 +162,12 @@ def _show(
         out.print(as_text(summary, total))
         if request.dry_run:
             out.print(as_table(engine.preview(result.run_id)))
-        elif erasure is not None:
+        else:
+            verdict = verifier.recorded(result.run_id)
+            line |= verdict_json(verdict)
+            if verdict is not None:
+                out.print(verdict_text(verdict))
+        if erasure is not None:
             erased = engine.summary(erasure)
             if erased.outcomes.planned:
                 out.print(as_text(erased, sum(erased.seconds.values())))

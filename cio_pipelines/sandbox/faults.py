@@ -156,6 +156,9 @@ def parse_flag(text: str) -> dict[str, Any]:
         if name == "ids":
             fault[name] = value.split("+")
             continue
+        if value in ("true", "false"):
+            fault[name] = value == "true"
+            continue
         fault[name] = int(value) if value.isdigit() else float(value) if _is_number(value) else value
     return fault
 

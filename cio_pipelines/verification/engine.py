@@ -21,8 +21,10 @@ from cio_pipelines.customerio import AppClient, CustomerIOError
 from cio_pipelines.sync.errors import SyncInProgress
 from cio_pipelines.sync.key import RunKey, SyncKey
 from cio_pipelines.sync.lease import Lease
-from cio_pipelines.sync.runs import Runs, run_key
+from cio_pipelines.sync.ledger_audit import LedgerAudit, sums_by_day, sums_of_all_time
+from cio_pipelines.sync.runs import EVENTS, PEOPLE, Runs, run_key
 from cio_pipelines.sync.state import prepare_state
+from cio_pipelines.sync.witness_reports import WitnessReport
 from cio_pipelines.verification import events, people
 from cio_pipelines.verification.comparing import Compared, Expected
 from cio_pipelines.verification.reading import (
@@ -43,11 +45,12 @@ from cio_pipelines.verification.reports import (
     Kind,
     NotVerifiable,
     ReadBack,
+    Recorded,
     Settled,
     Verification,
     VerificationSettings,
 )
-from cio_pipelines.verification.settling import record, settle
+from cio_pipelines.verification.settling import read_recorded, record, settle
 from cio_pipelines.warehouse import Warehouse, WarehouseConnection
 
 _LEASE_PAUSE = 0.5
@@ -69,7 +72,8 @@ class Verifier:
     """Verifies runs of one sync of one workspace.
 
     `connect` makes a client of the App API, or raises NotVerifiable to say why nothing can be read back. The
-    client is made for runs only that had anything accepted.
+    client is made for runs only that had anything accepted. `witness` compares with storage exports, after
+    runs that looked at the whole mart; for those the ledger is added up over all time, too.
     """
 
     def __init__(
@@ -78,11 +82,13 @@ class Verifier:
         key: SyncKey,
         settings: VerificationSettings,
         connect: Callable[[], AppClient],
+        witness: Callable[[], WitnessReport] | None = None,
     ) -> None:
         self._warehouse = warehouse
         self._key = key
         self._settings = settings
         self._connect = connect
+        self._witness = witness
         self._of_events = key.subject == "event_id"
 
     def verify(self, run_id: str) -> Verification:
@@ -105,9 +111,20 @@ class Verifier:
                 found = self._judged(run_id, count, looked, too_old)
                 settled = self._settle(connection, run, found.differences)
                 found = replace(found, settled=settled)
-            found = replace(found, seconds=time.monotonic() - started)
+            is_full = row.window_start is None and row.kind in (PEOPLE, EVENTS)
+            audit = LedgerAudit(
+                sums_by_day(connection, run), sums_of_all_time(connection, self._key) if is_full else None
+            )
+            witness = self._witness() if is_full and self._witness is not None else None
+            seconds = time.monotonic() - started
+            found = replace(found, ledger=audit, witness=witness, seconds=seconds)
             record(connection, run, found)
         return found
+
+    def recorded(self, run_id: str) -> Recorded | None:
+        """The verdict on a run as it was written down; None when it was not verified. Raises UnknownRun."""
+        with self._state() as connection:
+            return read_recorded(connection, Runs(connection, self._key).key_of(run_id))
 
     @contextmanager
     def _state(self) -> Generator[WarehouseConnection]:

@@ -29,7 +29,7 @@ _ACTIVITIES = 500
 """Of one person and one name that are looked through; what may lie beyond is not called missing."""
 _MISSING = Compared({"": "event_missing"})
 
-Column = sa.ColumnElement[Any]
+_DAY = sa.cast(sync_plan.c.source_updated_at, sa.Date)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +135,10 @@ def standing_events(
         if first is None:
             continue
         yield from connection.rows(
-            sa.select(plan.person_id, plan.event_id, plan.operation, plan.attributes_hash, plan.attempts)
+            sa.select(
+                *(plan.person_id, plan.event_id, plan.operation, plan.attributes_hash, plan.attempts),
+                _DAY.label("day"),
+            )
             .select_from(sync_plan.join(accepted_events, accepted_events.c.event_id == plan.event_id))
             .where(
                 run.owns(sync_plan),
@@ -147,12 +150,14 @@ def standing_events(
         )
 
 
-_DAY = sa.cast(sync_plan.c.source_updated_at, sa.Date)
-
-
-def disclaim_events(run: RunKey, events: Sequence[str]) -> list[sa.Executable]:
+def disclaim_events(run: RunKey, rows: Sequence[sa.Row[Any]]) -> list[sa.Executable]:
     """Statements after which these do not count as accepted."""
     return [
-        accepted_events.delete().where(run.wrote(accepted_events), accepted_events.c.event_id.in_(part))
-        for part in parts(events)
+        accepted_events.delete().where(
+            run.wrote(accepted_events),
+            accepted_events.c.event_id.in_(part),
+            accepted_events.c.occurred_on >= sa.literal(min(row.day for row in rows)),
+            accepted_events.c.occurred_on <= sa.literal(max(row.day for row in rows)),
+        )
+        for part in parts({row.event_id for row in rows})
     ]

@@ -106,13 +106,13 @@ def standing_people(
         )
 
 
-def disclaim_people(run: RunKey, people: Sequence[str]) -> list[sa.Executable]:
+def disclaim_people(run: RunKey, rows: Sequence[sa.Row[Any]]) -> list[sa.Executable]:
     """Statements after which the snapshot no longer claims that Customer.io has what these were sent."""
     return [
         synced_people.update()
         .where(run.wrote(synced_people), synced_people.c.person_id.in_(part))
         .values(attributes_hash=UNAPPLIED_HASH)
-        for part in parts(people)
+        for part in parts({row.person_id for row in rows})
     ]
 
 

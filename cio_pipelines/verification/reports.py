@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from cio_pipelines.sync.ledger_audit import LedgerAudit
+from cio_pipelines.sync.witness_reports import WitnessReport
+
 Kind = Literal[
     "missing",
     "stale",
@@ -141,6 +144,8 @@ class Verification:
     applied: Applied = Applied()
     differences: tuple[Difference, ...] = ()
     settled: Settled = Settled()
+    ledger: LedgerAudit = field(default_factory=LedgerAudit)
+    witness: WitnessReport | None = None
     seconds: float = 0.0
 
     @property
@@ -153,7 +158,7 @@ class Verification:
     @property
     def verdict(self) -> Verdict:
         """The verdict on the run."""
-        if self.differences:
+        if self.differences or (self.witness is not None and self.witness.findings):
             return "verified with differences"
         return "not verifiable" if self.why else "verified"
 
@@ -169,3 +174,19 @@ class Verification:
     def subjects(self) -> int:
         """People, or events, with a difference."""
         return len({difference.event_id or difference.person_id for difference in self.differences})
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A verdict as it was written down, in people or events; `differences` are the first of them."""
+
+    verdict: str
+    why: str | None
+    accepted: int
+    sampled: int
+    agreed: int
+    differing: int
+    overwritten: int
+    resent: int
+    dead_lettered: int
+    differences: tuple[Difference, ...] = ()

@@ -20,6 +20,7 @@ from cio_pipelines.verification.reports import (
     DEAD_LETTER,
     REPORT,
     Difference,
+    Recorded,
     Settled,
     Verification,
     VerificationSettings,
@@ -27,7 +28,7 @@ from cio_pipelines.verification.reports import (
 from cio_pipelines.warehouse import WarehouseConnection
 
 Standing = Callable[[WarehouseConnection, RunKey, Collection[str]], Iterable[sa.Row[Any]]]
-Disclaim = Callable[[RunKey, Sequence[str]], list[sa.Executable]]
+Disclaim = Callable[[RunKey, Sequence[sa.Row[Any]]], list[sa.Executable]]
 
 _TEXTS = (
     *("workspace", "sync", "person_id", "operation", "attributes_hash"),
@@ -70,6 +71,35 @@ def record(connection: WarehouseConnection, run: RunKey, found: Verification) ->
         connection.append(sync_verifications, _rows(sync_verifications, [verdict]))
         if differences:
             connection.append(sync_differences, _rows(sync_differences, differences))
+
+
+def read_recorded(connection: WarehouseConnection, run: RunKey, shown: int = 10) -> Recorded | None:
+    """What was written down of a run, with up to `shown` differences."""
+    verdicts = connection.rows(sa.select(sync_verifications).where(run.owns(sync_verifications)))
+    if not verdicts:
+        return None
+    told, row = sync_differences.c, verdicts[0]
+    differences = connection.rows(
+        sa.select(told.person_id, told.attribute, told.kind, told.reason, told.event_id)
+        .where(run.owns(sync_differences))
+        .order_by(told.person_id, told.event_id, told.attribute)
+        .limit(shown)
+    )
+    return Recorded(
+        verdict=row.verdict,
+        why=row.why,
+        accepted=row.accepted,
+        sampled=row.sampled,
+        agreed=row.agreed,
+        differing=row.differing,
+        overwritten=row.overwritten,
+        resent=row.resent,
+        dead_lettered=row.dead_lettered,
+        differences=tuple(
+            Difference(each.person_id, each.attribute, each.kind, each.reason or "", each.event_id or "")
+            for each in differences
+        ),
+    )
 
 
 def settle(
@@ -115,7 +145,7 @@ def settle(
                 connection.execute(
                     table.delete().where(run.sync.owns(table), run.sync.subject_of(table).in_(part))
                 )
-        for statement in disclaim(run, subjects):
+        for statement in disclaim(run, rows):
             connection.execute(statement)
         _append(connection, open_people, resent, {"outcome": "unapplied"})
         told = {"kind": "unapplied", "message": "Customer.io accepted it and did not apply it."}

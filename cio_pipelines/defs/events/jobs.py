@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import dagster as dg
 
-from cio_pipelines.defs.events.assets import tracked_events
+from cio_pipelines.defs.events.verification import verified_events
 from cio_pipelines.partitions import open_partitions, partition_of, utc_days
 from cio_pipelines.runs import FULL_EVENTS_CONFIG
 from cio_pipelines.settings import load_settings
@@ -15,7 +15,7 @@ _reported = dg.AssetSelection.keys(["customerio", "webhook_events"])
 
 sync_events = dg.define_asset_job(
     "sync_events",
-    selection=dg.AssetSelection.assets(tracked_events).upstream() - _reported,
+    selection=dg.AssetSelection.assets(verified_events).upstream() - _reported,
     partitions_def=utc_days,
     executor_def=dg.in_process_executor,
     description="Build the mart and send the events of the run's partitions that were never accepted.",

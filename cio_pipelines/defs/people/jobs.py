@@ -4,7 +4,8 @@ from datetime import timedelta
 
 import dagster as dg
 
-from cio_pipelines.defs.people.assets import erased_profiles, identified_profiles
+from cio_pipelines.defs.people.assets import erased_profiles
+from cio_pipelines.defs.people.verification import verified_profiles
 from cio_pipelines.partitions import open_partitions, partition_of, utc_days
 from cio_pipelines.runs import FULL_RUN_CONFIG
 from cio_pipelines.settings import load_settings
@@ -12,7 +13,7 @@ from cio_pipelines.settings import load_settings
 _settings = load_settings()
 # loaded by a job of its own: people are synced whether or not the landing zone answers
 _reported = dg.AssetSelection.keys(["customerio", "webhook_events"])
-_pushed = dg.AssetSelection.assets(identified_profiles).upstream() - _reported
+_pushed = dg.AssetSelection.assets(verified_profiles).upstream() - _reported
 
 sync_people = dg.define_asset_job(
     "sync_people",

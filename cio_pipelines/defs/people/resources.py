@@ -3,8 +3,11 @@
 import dagster as dg
 
 from cio_pipelines.resources import PeopleSyncResource
+from cio_pipelines.verification_resource import VerificationResource
 
 
 @dg.definitions
 def resources() -> dg.Definitions:
-    return dg.Definitions(resources={"people_sync": PeopleSyncResource()})
+    return dg.Definitions(
+        resources={"people_sync": PeopleSyncResource(), "verification": VerificationResource()}
+    )
