@@ -50,7 +50,9 @@ def user_repository(
     )
 
 
-def app_client(settings: Settings, retry: RetryPolicy | None = None) -> AppClient:
+def app_client(
+    settings: Settings, retry: RetryPolicy | None = None, *, requests_per_second: float = 10
+) -> AppClient:
     """A client of the workspace's App API. Raises SettingsError or ConfigurationError."""
     key, url = settings.customerio_app_api_key, settings.customerio_app_url
     if key is None and not settings.is_sandboxed:
@@ -64,6 +66,7 @@ def app_client(settings: Settings, retry: RetryPolicy | None = None) -> AppClien
         api_key=_SANDBOX_APP_KEY if key is None else key.get_secret_value(),
         region=settings.customerio_region,
         base_url=url,
+        requests_per_second=requests_per_second,
         retry=retry or RetryPolicy(),
         verify=settings.customerio_ca_bundle or True,
     )

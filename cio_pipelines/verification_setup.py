@@ -15,6 +15,9 @@ from cio_pipelines.verification.engine import Verifier
 from cio_pipelines.verification.reports import NotVerifiable, VerificationSettings
 from cio_pipelines.warehouse import Warehouse
 
+_REQUESTS, _SANDBOX_REQUESTS = 10, 100
+"""Requests a second: Customer.io's documented limit, which the sandbox keeps only when it is told to."""
+
 _SOON = RetryPolicy(max_attempts=3, deadline=30.0)
 """A verification gives up soon: its verdict then says so, and no sync waits for it."""
 
@@ -68,6 +71,7 @@ def _client(settings: Settings) -> AppClient:
                 "set it to where the App API of the same workspace is."
             )
     try:
-        return app_client(settings, _SOON)
+        rate = _SANDBOX_REQUESTS if settings.is_sandboxed else _REQUESTS
+        return app_client(settings, _SOON, requests_per_second=rate)
     except (SettingsError, ConfigurationError) as error:
         raise NotVerifiable(str(error)) from error

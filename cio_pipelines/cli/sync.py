@@ -171,6 +171,10 @@ def _show(
             erased = engine.summary(erasure)
             if erased.outcomes.planned:
                 out.print(as_text(erased, sum(erased.seconds.values())))
+                erasure_verdict = verifier.recorded(erasure)
+                line |= {"erasure_verification": verdict_json(erasure_verdict)["verification"]}
+                if erasure_verdict is not None:
+                    out.print(verdict_text(erasure_verdict))
     except UnknownRun:
         # It did not come to a sync: what was complained of above is all there is to tell.
         if healthy:
