@@ -18,7 +18,7 @@ EMULATORS := bqemulator local-bigquery
 DBT_FLAGS := --project-dir dbt_project --profiles-dir dbt_project --target-path $(CURDIR)/.local/check \
 	--log-path $(CURDIR)/.local/check
 
-.PHONY: help setup setup-bigquery emulators run test test-all dev check fix bench lock clean
+.PHONY: help setup setup-bigquery emulators run test test-all dev check fix docs bench lock clean
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,7 +44,7 @@ test-all: emulators ## Run all tests, the slow ones too
 dev: setup ## Open the Dagster UI beside the sandbox
 	@$(BIN)/cio dev
 
-check: setup ## Lint, format, types, security, dead code, known vulnerabilities: what CI runs
+check: setup ## Lint, format, types, security, dead code, known vulnerabilities, docs: what CI runs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/basedpyright
@@ -53,10 +53,17 @@ check: setup ## Lint, format, types, security, dead code, known vulnerabilities:
 	$(BIN)/python scripts/dead_code.py
 	@$(PYTHON) scripts/bootstrap.py audit
 	$(BIN)/python scripts/audit.py
+	@$(MAKE) --no-print-directory docs
 
 fix: setup ## Repair what ruff can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: setup ## Build the docs into .local/docs, with the reference from the code; every link inside must lead somewhere
+	@$(PYTHON) scripts/bootstrap.py docs
+	@$(BIN)/python scripts/reference.py
+	@.venvs/docs/bin/sphinx-build --quiet --fail-on-warning --keep-going docs .local/docs
+	@echo "Built: .local/docs/index.html"
 
 bench: setup ## Measure first sync, small change and no change; PEOPLE=1000000
 	@$(BIN)/cio bench people --people $(or $(PEOPLE),1000000)
@@ -66,6 +73,7 @@ lock: setup ## Write requirements/*.txt anew from pyproject.toml and requirement
 	$(COMPILE) pyproject.toml --group dev -c requirements/runtime.txt -o requirements/dev.txt
 	$(COMPILE) --python-version 3.11 requirements/dbt-bigquery.in -o requirements/dbt-bigquery.txt
 	$(COMPILE) --python-version 3.11 requirements/audit.in -o requirements/audit.txt
+	$(COMPILE) --python-version 3.11 requirements/docs.in -o requirements/docs.txt
 	$(COMPILE) --python-version 3.11 requirements/bqemulator.in -o requirements/bqemulator.txt
 	$(COMPILE) --python-version 3.13 requirements/local-bigquery.in --override requirements/local-bigquery.overrides \
 		-o requirements/local-bigquery.txt
