@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-import httpx
 import typer
 
 from cio_pipelines.cli.bench_floors import PlainDiff, RawSending, plain_diff, raw_sending
 from cio_pipelines.cli.bench_steps import Measured, build_mart, sync
 from cio_pipelines.cli.console import err, out
 from cio_pipelines.cli.measure import this_machine
+from cio_pipelines.cli.ports import is_sandbox
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,19 +107,12 @@ def _sandbox(against: str | None, latency_ms: float) -> Generator[str]:
         return
     if latency_ms:
         raise typer.BadParameter("it can be had of a sandbox of its own only: leave --against out")
-    if not _is_sandbox(against):
+    if not is_sandbox(against):
         raise typer.BadParameter(
             "nothing there answers as a sandbox does, and made-up people are sent to nobody else: "
             "start one with `cio sandbox --discard`"
         )
     yield against.rstrip("/")
-
-
-def _is_sandbox(url: str) -> bool:
-    try:
-        return httpx.get(f"{url.rstrip('/')}/_sandbox/stats", timeout=10).status_code == httpx.codes.OK
-    except (httpx.HTTPError, httpx.InvalidURL):
-        return False
 
 
 def _build_mart(environment: dict[str, str]) -> float:

@@ -62,7 +62,7 @@ def demo(
     database = settings.warehouse_location.path
     _demand_own_landing_zone(settings, replace=replace)
     _demand_own_warehouse(database, replace=replace)
-    if is_sandbox(SANDBOX_PORT):
+    if is_sandbox(f"http://127.0.0.1:{SANDBOX_PORT}"):
         raise SettingsError(
             f"A sandbox runs at port {SANDBOX_PORT} (make dev?), and the demo starts from a clean state: "
             "stop it first."

@@ -13,10 +13,10 @@ def is_taken(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def is_sandbox(port: int) -> bool:
-    """Whether it is a sandbox of this project."""
+def is_sandbox(url: str) -> bool:
+    """Whether a sandbox of this project answers at an address."""
     try:
-        answer = httpx.get(f"http://127.0.0.1:{port}/_sandbox/stats", trust_env=False, timeout=2)
-    except httpx.HTTPError:
+        answer = httpx.get(f"{url.rstrip('/')}/_sandbox/stats", trust_env=False, timeout=2)
+    except (httpx.HTTPError, httpx.InvalidURL):
         return False
     return answer.status_code == 200 and "operations_by_action" in answer.text

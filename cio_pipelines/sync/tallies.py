@@ -46,8 +46,10 @@ class Tallies:
 
     @property
     def whys(self) -> dict[str, int]:
-        """People by the reason for planning them; who returns counts once, by the `identify`."""
-        return _by((row.why, row.count) for row in self.rows if row.operation != "unsuppress")
+        """People by the reason for planning them; who has two operations counts once, by the later one."""
+        erases = any(row.operation == "delete" for row in self.rows)
+        firsts = ("unsuppress", "suppress") if erases else ("unsuppress",)
+        return _by((row.why, row.count) for row in self.rows if row.operation not in firsts)
 
     @property
     def quarantined(self) -> tuple[Refusals, ...]:

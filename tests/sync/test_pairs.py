@@ -188,6 +188,16 @@ def test_a_tombstone_leads_to_suppress_and_then_delete(rig: Rig) -> None:
     assert rig.erase().plan.planned == 0
 
 
+def test_who_is_erased_by_two_operations_is_counted_once(rig: Rig) -> None:
+    rig.make_mart(3)
+    rig.run()
+    rig.change("p1", "deleted_at = now()::timestamp")
+    ran = rig.erase()
+    summary = rig.engine().summary(ran.plan.run_id)
+    assert (summary.outcomes.planned, summary.whys) == (2, {"tombstone": 1})
+    assert ran.plan.whys == summary.whys
+
+
 def test_the_people_sync_leaves_tombstones_to_the_erasure(rig: Rig) -> None:
     rig.make_mart(3)
     rig.change("p1", "deleted_at = now()::timestamp")
