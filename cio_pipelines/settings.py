@@ -21,6 +21,7 @@ from cio_pipelines.alerting import Channel, EmailChannel, WebhookChannel
 from cio_pipelines.customerio import Region, RetryPolicy, TrackClient
 from cio_pipelines.landing import LandingZone
 from cio_pipelines.landing.sweeping import REQUESTS
+from cio_pipelines.secret_files import FROM_FILES, SUFFIX, SecretFileError, with_files
 from cio_pipelines.sync.engine import PeopleSync
 from cio_pipelines.sync.events.engine import EventSync
 from cio_pipelines.sync.guards import GuardLimits, Limits
@@ -150,6 +151,7 @@ class Settings(BaseModel):
     cio_alert_email_to: str | None = None
     cio_alert_remind_hours: Annotated[float, Field(gt=0)] = 6
     cio_dagster_url: str | None = None
+    cio_secret_look_seconds: Annotated[float, Field(gt=0)] = 30
     cio_sync_cron: str = "*/15 * * * *"
     cio_full_sync_cron: str = "30 3 * * *"
 
@@ -359,11 +361,15 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
     Raises:
         SettingsError: a value is not valid, or a variable looks like ours and is unknown.
     """
-    given = os.environ if environment is None else environment
+    try:
+        given = with_files(os.environ if environment is None else environment)
+    except SecretFileError as error:
+        raise SettingsError(str(error)) from None
     names = {name.upper(): name for name in Settings.model_fields}
     for variable in given:
         if variable.startswith(_OURS) and variable not in names and variable not in _OTHERS:
-            near = difflib.get_close_matches(variable, [*names, *_OTHERS], n=1)
+            known = [*names, *_OTHERS, *(name + SUFFIX for name in FROM_FILES)]
+            near = difflib.get_close_matches(variable, known, n=1)
             hint = f" Did you mean {near[0]}?" if near else ""
             raise SettingsError(f"{variable} is not a setting of this project.{hint} Correct or unset it.")
     # An empty variable is one that is not set, as in most shells' scripts.

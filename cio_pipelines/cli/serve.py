@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import os
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cio_pipelines.cli.logs import log_to_standard_error
 from cio_pipelines.cli.tokens import tokens_path
+from cio_pipelines.secret_files import watched
 from cio_pipelines.settings import SERVICE_PORT, Settings, SettingsError, load_settings
 
 if TYPE_CHECKING:
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 
     from cio_pipelines.gateway.callers import Callers
     from cio_pipelines.gateway.part import Gateway
+    from cio_pipelines.webhooks.authentication import KeyRing
 
 _log = logging.getLogger(__name__)
 
@@ -27,11 +30,13 @@ def serve(
     """Receive Customer.io's reporting webhooks, and messages for the queue, until SIGTERM or Ctrl-C."""
     # other commands need not wait for FastAPI
     from cio_pipelines import serving
+    from cio_pipelines.webhooks.authentication import KeyRing
     from cio_pipelines.webhooks.service import WEBHOOK_PATH
 
     settings = load_settings()
     callers = _callers(settings)
-    app = _application(settings, callers)
+    ring = KeyRing(settings.webhook_signing_keys())
+    app = _application(settings, callers, ring)
     try:
         listener = serving.listen(host, port)
     except (OSError, OverflowError) as error:
@@ -49,8 +54,21 @@ def serve(
         "signing_keys": len(settings.webhook_signing_keys()),
         "gateway": _gateway_told(callers),
     }
-    serving.serve(app, listener, lambda: _log.info("receiving", extra={"fields": fields}))
+    with watched(os.environ, settings.cio_secret_look_seconds, lambda: _change_keys(ring)):
+        serving.serve(app, listener, lambda: _log.info("receiving", extra={"fields": fields}))
     _log.info("stopped")
+
+
+def _change_keys(ring: KeyRing) -> None:
+    """Take the signing keys that are set now; those of before hold when these cannot be used."""
+    try:
+        keys = load_settings().webhook_signing_keys()
+    except SettingsError as error:
+        fields = {"reason": f"{error} The keys of before hold."}
+        _log.error("signing keys are not taken", extra={"fields": fields})
+        return
+    ring.replace(keys)
+    _log.info("signing keys were read again", extra={"fields": {"signing_keys": len(keys)}})
 
 
 def _callers(settings: Settings) -> Callers | None:
@@ -101,14 +119,13 @@ def _gateway(settings: Settings, callers: Callers) -> Gateway:
     return Gateway(callers, lambda: queued_messages(settings), limits)
 
 
-def _application(settings: Settings, callers: Callers | None) -> FastAPI:
+def _application(settings: Settings, callers: Callers | None, keys: KeyRing) -> FastAPI:
     """What the settings describe. Raises SettingsError, and LandingUnavailable when nothing could be kept."""
     from cio_pipelines.webhooks.bus import EventBus
     from cio_pipelines.webhooks.commit import CommitLimits
     from cio_pipelines.webhooks.handlers import HandlersError, register_handlers
     from cio_pipelines.webhooks.service import ServiceLimits, create_app
 
-    keys = settings.webhook_signing_keys()
     zone = settings.landing_zone()
     zone.check_writable()
     bus = EventBus()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +18,7 @@ from cio_pipelines.messaging.fates import WorkerSettings
 from cio_pipelines.messaging.handlers import CredentialsRefused
 from cio_pipelines.messaging.queue.protocol import QUEUES
 from cio_pipelines.messaging_setup import open_worker, worker_settings
+from cio_pipelines.secret_files import watched
 from cio_pipelines.settings import Settings, SettingsError, load_settings
 
 if TYPE_CHECKING:
@@ -41,7 +44,9 @@ def worker(
     chosen = _chosen(settings, queues or [])
     log_to_standard_error()
     try:
-        asyncio.run(_work(settings, chosen, until_empty=until_empty))
+        while asyncio.run(_work(settings, chosen, until_empty=until_empty)):
+            settings = load_settings()
+            chosen = _chosen(settings, queues or [])
     except CredentialsRefused as error:
         complain(f"{error} What was taken is back in the queue.")
         raise typer.Exit(1) from None
@@ -59,18 +64,46 @@ def _chosen(settings: Settings, wanted: list[str]) -> WorkerSettings:
     return replace(configured, concurrency=concurrency)
 
 
-async def _work(settings: Settings, how: WorkerSettings, *, until_empty: bool) -> None:
+async def _work(settings: Settings, how: WorkerSettings, *, until_empty: bool) -> bool:
+    """Returns whether it ended because secrets have changed: then a new worker is to begin."""
+    changed = told_to_end = False
     async with open_worker(settings, how) as worker:
         loop = asyncio.get_running_loop()
+
+        def begin_anew() -> None:
+            nonlocal changed
+            changed = True
+            worker.stop()
+
+        def end() -> None:
+            nonlocal told_to_end
+            told_to_end = True
+            worker.stop()
+
         for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, worker.stop)
+            loop.add_signal_handler(number, end)
         _log.info("working", extra={"fields": {"queues": ",".join(how.queues)}})
         reporting = asyncio.create_task(_report(worker))
-        try:
-            await worker.run(until_empty=until_empty)
-        finally:
-            reporting.cancel()
-            _log.info("stopped", extra={"fields": dict(worker.counts)})
+        look = settings.cio_secret_look_seconds
+        with watched(os.environ, look, lambda: _tell(loop, begin_anew)):
+            try:
+                await worker.run(until_empty=until_empty)
+            finally:
+                reporting.cancel()
+                _log.info("stopped", extra={"fields": dict(worker.counts)})
+    return changed and not told_to_end
+
+
+def _tell(loop: asyncio.AbstractEventLoop, begin_anew: Callable[[], None]) -> None:
+    """From the thread that looks: a new worker, when what is set now can be used."""
+    try:
+        load_settings()
+    except SettingsError as error:
+        fields = {"reason": f"{error} What was set before holds."}
+        _log.error("secrets are not taken", extra={"fields": fields})
+        return
+    _log.info("secrets were read again")
+    loop.call_soon_threadsafe(begin_anew)
 
 
 async def _report(worker: Worker) -> None:

@@ -23,19 +23,36 @@ class Claim(NamedTuple):
     signature: str
 
 
+class KeyRing:
+    """The active signing keys: several while one is changed, and others later, without a restart."""
+
+    def __init__(self, keys: Sequence[str]) -> None:
+        self.keys = _some(keys)
+
+    def replace(self, keys: Sequence[str]) -> None:
+        """From now on these; a request that is going on has its keys. May be called on any thread."""
+        self.keys = _some(keys)
+
+
+def _some(keys: Sequence[str]) -> tuple[str, ...]:
+    if not keys:
+        raise ValueError("there is no signing key: nothing could be accepted")
+    return tuple(keys)
+
+
 class Authenticator:
     """Knows the signing keys.
 
     Args:
-        keys: the active signing keys; more than one while a key is changed.
+        keys: the active signing keys.
         tolerance_seconds: how old a timestamp may be.
         clock: now, in unix seconds.
     """
 
-    def __init__(self, keys: Sequence[str], tolerance_seconds: float, clock: Callable[[], float]) -> None:
-        if not keys:
-            raise ValueError("there is no signing key: nothing could be accepted")
-        self._keys = tuple(keys)
+    def __init__(
+        self, keys: Sequence[str] | KeyRing, tolerance_seconds: float, clock: Callable[[], float]
+    ) -> None:
+        self._ring = keys if isinstance(keys, KeyRing) else KeyRing(keys)
         self._tolerance = tolerance_seconds
         self._clock = clock
 
@@ -56,5 +73,5 @@ class Authenticator:
 
     def key_index(self, claim: Claim, body: bytes) -> int | Answer:
         """Which key, counted from 0, made the signature. Takes the same time whichever it is."""
-        made = [is_signed((key,), claim.timestamp, body, claim.signature) for key in self._keys]
+        made = [is_signed((key,), claim.timestamp, body, claim.signature) for key in self._ring.keys]
         return made.index(True) if True in made else BAD_SIGNATURE

@@ -18,7 +18,7 @@ from starlette.routing import Mount, Route
 from starlette.types import ASGIApp
 
 from cio_pipelines.landing import LandingZone
-from cio_pipelines.webhooks.authentication import Authenticator
+from cio_pipelines.webhooks.authentication import Authenticator, KeyRing
 from cio_pipelines.webhooks.bus import EventBus
 from cio_pipelines.webhooks.commit import CommitLimits, GroupCommit
 from cio_pipelines.webhooks.handlers import watch_consent
@@ -82,7 +82,7 @@ class Part(Protocol):
 def create_app(
     *,
     zone: LandingZone,
-    keys: Sequence[str],
+    keys: Sequence[str] | KeyRing,
     bus: EventBus | None = None,
     limits: ServiceLimits | None = None,
     parts: Sequence[Part] = (),
@@ -94,7 +94,7 @@ def create_app(
 
     Args:
         zone: where events are kept.
-        keys: the signing keys that are active.
+        keys: the signing keys that are active; a ring when they may change.
         bus: with the handlers that have subscribed; the built-in ones are added.
         limits: what is refused, and how long things may take.
         parts: what else is served.
