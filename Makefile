@@ -18,7 +18,7 @@ EMULATORS := bqemulator local-bigquery
 DBT_FLAGS := --project-dir dbt_project --profiles-dir dbt_project --target-path $(CURDIR)/.local/check \
 	--log-path $(CURDIR)/.local/check
 
-.PHONY: help setup setup-bigquery emulators run test test-all dev check fix docs bench lock clean
+.PHONY: help setup setup-bigquery emulators infrastructure run test test-all dev check fix docs bench lock clean
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,25 +32,29 @@ setup-bigquery: setup ## Make the environment of dbt for BigQuery too, for a WAR
 emulators: setup-bigquery ## Make what stands in for BigQuery in the tests, each in an environment of its own
 	@$(PYTHON) scripts/bootstrap.py $(EMULATORS)
 
+infrastructure: setup ## Make what reads Terraform's files and the Dockerfile, in an environment of its own
+	@$(PYTHON) scripts/bootstrap.py infrastructure
+
 run: setup ## Seed a demo company, run dbt and the sync twice, print both; PEOPLE=20000
 	@$(BIN)/cio demo $(if $(PEOPLE),--people $(PEOPLE))
 
-test: emulators ## Run the fast tests (a few minutes)
+test: emulators infrastructure ## Run the fast tests (a few minutes)
 	@$(BIN)/python -m pytest -n 2 --dist worksteal --durations=25 --durations-min=4 -m "not slow"
 
-test-all: emulators ## Run all tests, the slow ones too
+test-all: emulators infrastructure ## Run all tests, the slow ones too
 	@$(BIN)/python -m pytest -n 2 --dist worksteal
 
 dev: setup ## Open the Dagster UI beside the sandbox
 	@$(BIN)/cio dev
 
-check: setup ## Lint, format, types, security, dead code, known vulnerabilities, docs: what CI runs
+check: setup infrastructure ## Lint, format, types, security, dead code, infrastructure, vulnerabilities, docs: what CI runs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/basedpyright
 	$(BIN)/dbt --quiet --warn-error parse $(DBT_FLAGS)
 	$(BIN)/python scripts/check_files.py
 	$(BIN)/python scripts/dead_code.py
+	$(BIN)/python scripts/infrastructure.py
 	@$(PYTHON) scripts/bootstrap.py audit
 	$(BIN)/python scripts/audit.py
 	@$(MAKE) --no-print-directory docs
@@ -72,6 +76,8 @@ lock: setup ## Write requirements/*.txt anew from pyproject.toml and requirement
 	$(COMPILE) pyproject.toml -o requirements/runtime.txt
 	$(COMPILE) pyproject.toml --group dev -c requirements/runtime.txt -o requirements/dev.txt
 	$(COMPILE) --python-version 3.11 requirements/dbt-bigquery.in -o requirements/dbt-bigquery.txt
+	$(COMPILE) pyproject.toml requirements/image.in -c requirements/runtime.txt -o requirements/image.txt
+	$(COMPILE) --python-version 3.11 requirements/infrastructure.in -o requirements/infrastructure.txt
 	$(COMPILE) --python-version 3.11 requirements/audit.in -o requirements/audit.txt
 	$(COMPILE) --python-version 3.11 requirements/docs.in -o requirements/docs.txt
 	$(COMPILE) --python-version 3.11 requirements/bqemulator.in -o requirements/bqemulator.txt

@@ -30,6 +30,9 @@ OLDEST, NEWEST = (3, 11), (3, 13)
 # environments that are not made with the Python of `.venv`
 ONLY = {"local-bigquery": (3, 13)}
 
+# of whose packages a few modules are ever imported: compiling all takes most of a minute
+UNCOMPILED = {"infrastructure"}
+
 # pip's options and what uv, which reads none of pip's files, calls them
 UV_NAMES = {
     "index-url": "UV_DEFAULT_INDEX",
@@ -175,7 +178,8 @@ def install_other(other):
 
 def sync(target, environment):
     quiet = [] if sys.stderr.isatty() else ["--quiet"]
-    options = [*quiet, "--compile-bytecode", "--require-hashes", "--python", target.python]
+    compiled = [] if os.path.basename(target.folder) in UNCOMPILED else ["--compile-bytecode"]
+    options = [*quiet, *compiled, "--require-hashes", "--python", target.python]
     command = [PYTHON, "-m", "uv", "pip", "sync", *options, target.lock]
     if subprocess.run(command, cwd=ROOT, env=environment).returncode:
         print("uv could not install them; trying the same with pip, which is slower …", flush=True)

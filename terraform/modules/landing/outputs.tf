@@ -1,0 +1,4 @@
+output "url" {
+  description = "LANDING_URL."
+  value       = "gs://${google_storage_bucket.this.name}/customerio"
+}

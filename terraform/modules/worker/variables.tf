@@ -1,0 +1,58 @@
+variable "name" {
+  description = "Name of the worker pool."
+  type        = string
+}
+
+variable "region" {
+  description = "Region of the worker pool."
+  type        = string
+}
+
+variable "image" {
+  description = "Image with its tag."
+  type        = string
+}
+
+variable "account" {
+  description = "E-mail of the account that it runs as."
+  type        = string
+}
+
+variable "environment" {
+  description = "Variables without secrets."
+  type        = map(string)
+}
+
+variable "secret_files" {
+  description = "Variable to the id of the secret that it names a file with."
+  type        = map(string)
+}
+
+variable "mounted_secrets" {
+  description = "Ids of further secrets that are mounted, for a variable that names them inside."
+  type        = list(string)
+}
+
+variable "subnetwork_id" {
+  description = "Subnetwork from which the queue is reached."
+  type        = string
+}
+
+variable "instances" {
+  description = "How many workers deliver messages."
+  type        = number
+  validation {
+    condition     = var.instances >= 1
+    error_message = "Without a worker nothing that applications enqueue is delivered."
+  }
+}
+
+variable "deletion_protection" {
+  description = "Whether Terraform refuses to delete the pool."
+  type        = bool
+}
+
+variable "labels" {
+  description = "Labels of everything that takes them."
+  type        = map(string)
+}
