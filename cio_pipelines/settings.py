@@ -101,7 +101,7 @@ class Settings(BaseModel):
     customerio_workspace_id: int | None = None
     customerio_workspace_kind: Literal["email_or_id", "id"] = "email_or_id"
     customerio_requests_per_second: Annotated[float, Field(gt=0)] = 100
-    customerio_max_in_flight: Annotated[int, Field(ge=1, le=100)] = 10
+    customerio_max_in_flight: Annotated[int, Field(ge=1, le=100)] = 32
 
     cio_opted_out: Literal["suppress", "unsubscribe"] = "suppress"
     cio_max_attempts: Annotated[int, Field(ge=1)] = 3

@@ -42,6 +42,8 @@ _PASSING = (TransportError, ServerError, RateLimited, RetryBudgetExhausted, Dead
 _MAX_FAILED_BODIES = 3
 """Bodies in a row that may end without an answer, each after all its retries, before the push stops."""
 _HEARTBEAT_SECONDS = 30.0
+_READY_BODIES = 10
+"""Bodies that are cut ahead, 5 MB of them: enough for the time that the next rows take to come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +126,7 @@ class Pusher:
             await asyncio.shield(self._flush(force=True))
 
     async def _send_phase(self, client: TrackClient, phase: int, operations: sa.Select[Any]) -> None:
-        queue: asyncio.Queue[_Body | None] = asyncio.Queue(self.settings.max_in_flight)
+        queue: asyncio.Queue[_Body | None] = asyncio.Queue(_READY_BODIES)
         failure: Exception | None = None
         try:
             async with asyncio.TaskGroup() as beside:
