@@ -75,6 +75,7 @@ def project(
         yield Project(database, sandbox, instance)
 
 
+@pytest.mark.slow
 def test_a_year_backfilled_twice_is_in_customer_io_once(project: Project) -> None:
     first, last = TODAY - timedelta(days=365), TODAY - timedelta(days=1)
 

@@ -150,6 +150,7 @@ def unsubscribe(cli: WarehouseCli, sandbox: SandboxServer) -> str:
     return person
 
 
+@pytest.mark.slow
 def test_the_loop(
     cli: WarehouseCli, lake: Emulator, sandbox: SandboxServer, on_duckdb: OnDuckDB, tmp_path: Path
 ) -> None:

@@ -15,6 +15,9 @@ from .storm import check, replay_all, run_storm
 pytestmark = pytest.mark.anyio
 
 
+@pytest.mark.parametrize(
+    "queue_url", [pytest.param("sqlite", marks=pytest.mark.slow), "redis"], indirect=True
+)
 async def test_nothing_is_lost_in_a_small_storm(
     queue_url: str, sandbox: SandboxServer, tmp_path: Path
 ) -> None:

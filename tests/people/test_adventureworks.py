@@ -20,6 +20,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_a_backfill_over_three_years_makes_everybody_equal_to_the_mart_and_a_second_one_sends_nothing(
     project: Project,
