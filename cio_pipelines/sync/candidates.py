@@ -90,11 +90,12 @@ class Mart:
 
     @property
     def said_at(self) -> Column:
-        """When a row was last true: its `updated_at`, or its tombstone's time if that is later."""
+        """When a row was last true: its `updated_at`, or its tombstone's time if later or all there is."""
         if not self.deleted_at_is_time:
             return self.updated_at
         deleted_at = fn.utc_timestamp(self.deleted_at)
-        return sa.case((deleted_at > self.updated_at, deleted_at), else_=self.updated_at)
+        is_later = sa.or_(deleted_at > self.updated_at, self.updated_at.is_(None))
+        return sa.case((is_later, deleted_at), else_=self.updated_at)
 
     def within(self, window: Window) -> Column:
         """Whether a row's `updated_at` lies in the window."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import sqlalchemy as sa
 
 from cio_pipelines.sync.key import SyncKey
-from cio_pipelines.sync.state import ERASURE_HASH, dead_letters, open_people
+from cio_pipelines.sync.runs import UNFINISHED
+from cio_pipelines.sync.state import ERASURE_HASH, dead_letters, open_people, sync_runs
 from cio_pipelines.warehouse import WarehouseConnection
 
 
@@ -131,7 +132,7 @@ def replay(
     given = {
         "outcome": sa.literal("due"),
         "attempts": sa.literal(0),
-        "since": sa.literal(datetime.now(UTC), open_people.c.since.type),
+        "since": sa.literal(_after_runs(connection, key), open_people.c.since.type),
     }
     columns = [
         (given[column.name] if column.name in given else dead_letters.c[column.name]).label(column.name)
@@ -148,3 +149,16 @@ def replay(
         connection.execute(open_people.insert().from_select([c.name for c in open_people.c], rows))
         connection.execute(dead_letters.delete().where(chosen))
     return count
+
+
+def _after_runs(connection: WarehouseConnection, key: SyncKey) -> datetime:
+    """Now, or after every run that is going on: none of them has looked at what is taken up now.
+
+    The time of a run is a whole second, so that a letter of the same second would count as looked at.
+    """
+    latest = sa.select(sa.func.max(sync_runs.c.extracted_at)).where(
+        key.owns(sync_runs), sync_runs.c.status.in_(UNFINISHED)
+    )
+    now = datetime.now(UTC)
+    found: datetime | None = connection.scalar(latest)
+    return now if found is None else max(now, found + timedelta(seconds=1))

@@ -240,6 +240,19 @@ def test_who_comes_back_after_a_deletion_has_nothing_of_before(
     assert rig.profile("p1") == {"plan": "pro"}
 
 
+@pytest.mark.parametrize("is_erased", [False, True])
+def test_a_tombstone_is_newer_than_an_older_word_when_its_row_has_no_updated_at(
+    rig: Rig, users: UserMessagingRepository, is_erased: bool
+) -> None:
+    moment = LATER.replace(tzinfo=None)
+    rig.change("p1", "updated_at = null, deleted_at = ?", moment, touch=False)
+    if is_erased:
+        rig.erase()
+        rig.sql("delete from analytics.customerio_people where person_id = 'p1'")
+    older = LATER - timedelta(seconds=1)
+    assert users.sync_user(said("p1", older, plan="old")).outcome == "outdated"
+
+
 @pytest.mark.parametrize("knows", ["the mart", "an earlier call"])
 def test_an_older_word_changes_nothing(
     rig: Rig, users: UserMessagingRepository, watch: Watch, knows: str

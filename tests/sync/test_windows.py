@@ -116,8 +116,7 @@ def test_what_is_replayed_while_a_run_goes_on_is_left_to_the_next(rig: Rig) -> N
     engine = rig.engine()
     engine.extract("a", day(20))
     engine.plan("a")
-    rig.state("update sync_runs set extracted_at = extracted_at - interval 5 second")
-    assert engine.replay() == 1
+    assert engine.replay() == 1  # within the very second of the extraction, most often
     engine.push("a")
     assert rig.run(day(20)).outcomes.accepted == 1
 
