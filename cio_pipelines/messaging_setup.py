@@ -62,6 +62,7 @@ def app_client(
         )
     if url is None and settings.is_sandboxed:
         url = settings.track_url or f"http://127.0.0.1:{SANDBOX_PORT}"
+    settings.demand_address(url)
     return AppClient(
         api_key=_SANDBOX_APP_KEY if key is None else key.get_secret_value(),
         region=settings.customerio_region,

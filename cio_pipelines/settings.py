@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 
 from cio_pipelines.alerting import Channel, EmailChannel, WebhookChannel
 from cio_pipelines.customerio import Region, RetryPolicy, TrackClient
+from cio_pipelines.environments import refused_address, refused_dataset
 from cio_pipelines.landing import LandingZone
 from cio_pipelines.landing.sweeping import REQUESTS
 from cio_pipelines.secret_files import FROM_FILES, SUFFIX, SecretFileError, with_files
@@ -59,6 +60,9 @@ _FLUSHES: dict[Engine, tuple[int, float]] = {
     "bigquery": (100_000, 15.0),
 }
 """People and seconds after which a push writes its ledger, when the settings do not say."""
+
+_OWN_DATASETS: set[tuple[str, str]] = set()
+"""Datasets that this process has seen to be of its environment: one request each."""
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
@@ -301,11 +305,33 @@ class Settings(BaseModel):
 
         place = self.warehouse_location
         with BigQueryResource(project=place.project, location=place.location).get_client() as client:
+            self._demand_own_dataset(client, f"{place.project}.{place.dataset}")
             yield client
+
+    def _demand_own_dataset(self, client: bigquery.Client, dataset: str) -> None:
+        from google.api_core.exceptions import Forbidden, NotFound
+
+        if (dataset, self.cio_env) in _OWN_DATASETS:
+            return
+        try:
+            labels = client.get_dataset(dataset).labels
+        except NotFound:
+            return  # it is made later, by us
+        except Forbidden:
+            return  # the first statement says which right is missing
+        if refusal := refused_dataset(self.cio_env, dataset, labels):
+            raise SettingsError(refusal)
+        _OWN_DATASETS.add((dataset, self.cio_env))
+
+    def demand_address(self, url: str | None) -> None:
+        """Raises SettingsError when this environment may not talk to that API; None is Customer.io's own."""
+        if refusal := refused_address(self.cio_env, url):
+            raise SettingsError(refusal)
 
     def track_client(self, retry: RetryPolicy | None = None) -> TrackClient:
         """A client of the workspace's Track API. Raises SettingsError or ConfigurationError."""
         site_id, api_key = self.track_credentials()
+        self.demand_address(self.track_url)
         return TrackClient(
             retry=retry or RetryPolicy(),
             site_id=site_id,

@@ -73,7 +73,31 @@ def _settings(settings: Settings) -> Finding:
     workspace = settings.workspace
     meant = "the sandbox" if settings.is_sandboxed else f"Customer.io ({settings.customerio_region})"
     at = f" at {settings.track_url}" if settings.track_url else ""
-    return Finding("settings", "ok", f"environment {settings.cio_env}, workspace {workspace}, {meant}{at}")
+    told = f"environment {settings.cio_env}, workspace {workspace}, {meant}{at}"
+    if settings.cio_env == "prod":
+        if loose := _unlike_production(settings):
+            return Finding("settings", "warning", f"{told}. {' '.join(loose)}")
+    elif not settings.is_sandboxed:
+        settings.demand_address(settings.track_url)
+    return Finding("settings", "ok", told)
+
+
+def _unlike_production(settings: Settings) -> list[str]:
+    """What production should not have, each with what to do."""
+    faults: list[str] = []
+    if settings.engine == "duckdb":
+        faults.append("The warehouse is a file of this machine: set WAREHOUSE_URL.")
+    if settings.queue_url.startswith("sqlite:"):
+        faults.append("The queue is a file of this machine: set QUEUE_URL to a Redis.")
+    if settings.landing_url.startswith("file:"):
+        faults.append("The landing zone is a folder of this machine: set LANDING_URL to a bucket.")
+    if settings.customerio_workspace is None:
+        faults.append(
+            "Without CUSTOMERIO_WORKSPACE the first sync after a change of credentials sends everybody."
+        )
+    if not settings.alert_channels():
+        faults.append("Nobody is told of failures: see docs/alerts.md.")
+    return faults
 
 
 def _warehouse(settings: Settings) -> Finding:

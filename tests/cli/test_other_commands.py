@@ -39,6 +39,31 @@ def test_the_doctor_names_everything_that_is_wrong_at_once(cli: Cli) -> None:
     assert "CUSTOMERIO_REGION=us" in ended.out
 
 
+def test_the_doctor_says_what_production_should_not_have(cli: Cli, sandbox: SandboxServer) -> None:
+    cli.environment |= {
+        "CIO_ENV": "prod",
+        "CUSTOMERIO_SITE_ID": sandbox.options.site_id,
+        "CUSTOMERIO_TRACK_API_KEY": sandbox.options.track_api_key,
+    }
+    told = " ".join(cli("doctor").out.split())
+    for fault in (
+        "set WAREHOUSE_URL",
+        "set QUEUE_URL",
+        "set LANDING_URL",
+        "CUSTOMERIO_WORKSPACE",
+        "alerts.md",
+    ):
+        assert fault in told, fault
+
+
+def test_the_doctor_does_not_let_a_laptop_reach_customerio(cli: Cli) -> None:
+    del cli.environment["CUSTOMERIO_TRACK_URL"]
+    cli.environment |= {"CUSTOMERIO_SITE_ID": "site", "CUSTOMERIO_TRACK_API_KEY": "key"}
+    ended = cli("doctor")
+    assert ended.code == 1
+    assert "Set CIO_ENV=staging" in " ".join(ended.out.split())
+
+
 def test_the_doctor_talks_tls_with_an_authority_of_ones_own(cli: Cli, tmp_path: Path) -> None:
     with SandboxServer(SandboxOptions(tls=True, ca_file=tmp_path / "ca.pem")) as server:
         cli.environment |= {"CUSTOMERIO_TRACK_URL": server.url}
