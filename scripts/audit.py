@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[1]
 REQUIREMENTS = ROOT / "requirements"
 ACCEPTED = REQUIREMENTS / "accepted-vulnerabilities.toml"
 PIP_AUDIT = ROOT / ".venvs" / "audit" / "bin" / "pip-audit"
-SHIPPED = ("runtime.txt", "dbt-bigquery.txt")
+SHIPPED = ("image.txt", "dbt-bigquery.txt")
 """Locks of what runs in production; what only tests use meets nobody's input."""
 
 

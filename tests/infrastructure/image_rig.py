@@ -20,6 +20,8 @@ from tests.infrastructure.provider_schema import ROOT
 _USER = ["setpriv", "--reuid", "10001", "--regid", "10001", "--clear-groups", "--no-new-privs"]
 _NO_RIGHTS = ["--bounding-set=-all", "--inh-caps=-all"]
 _PATH = "/mnt/shim:/usr/bin:/bin"
+# where this Python looks for its library is the folder that it was built in
+_LIBRARIES = "LD_LIBRARY_PATH=/mnt/python/lib"
 
 
 def missing() -> str | None:
@@ -90,7 +92,17 @@ class Image:
                     self._copy(source, self._app / target)
             elif instruction == "RUN":
                 given = [f"{name}={value}" for name, value in environment.items()]
-                command = ["env", "-i", f"PATH={_PATH}", "HOME=/mnt", *given, "sh", "-ec", f"cd /app\n{rest}"]
+                command = [
+                    "env",
+                    "-i",
+                    f"PATH={_PATH}",
+                    _LIBRARIES,
+                    "HOME=/mnt",
+                    *given,
+                    "sh",
+                    "-ec",
+                    f"cd /app\n{rest}",
+                ]
                 subprocess.run(self._inside(command), check=True)
 
     def _copy(self, source: str, target: Path) -> None:
@@ -137,7 +149,7 @@ class Image:
         ours = variables(read_stages()["image"]) | {"DAGSTER_HOME": "/mnt/dagster"}
         ours["PATH"] = f"/app/.venv/bin:{_PATH}"
         given = [f"{name}={value}" for name, value in (ours | dict(environment)).items()]
-        return self._inside([*_USER, *_NO_RIGHTS, "env", "-i", "--chdir=/app", *given, *command])
+        return self._inside([*_USER, *_NO_RIGHTS, "env", "-i", "--chdir=/app", _LIBRARIES, *given, *command])
 
     def _root(self, script: str) -> None:
         subprocess.run(self._inside(["sh", "-ec", script]), check=True)
