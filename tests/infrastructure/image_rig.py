@@ -54,7 +54,7 @@ class Image:
             mount --bind {base} /mnt/python
             printf '#!/bin/sh\\nexec /mnt/python/bin/python3 "$@"\\n' > /mnt/shim/python
             chmod 755 /mnt/shim/python
-            chown 10001:10001 /mnt/data /mnt/dagster
+            chown 10001:10001 /mnt/data
             mkdir -p -m 700 /mnt/private/tmp
             mount --bind /tmp /mnt/private/tmp
             echo ready

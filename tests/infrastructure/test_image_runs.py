@@ -154,6 +154,26 @@ def test_dagster_s_programs_work_with_the_prepared_manifest(image: Image, postgr
     image.write("/mnt/data/workspace.yaml", workspace.replace("host: code-location", "host: 127.0.0.1"))
     dagster = {"POSTGRES_PASSWORD": "none is asked for"}
     location = dagster | {"CIO_ENV": "staging", "WAREHOUSE_URL": "postgresql://cio@postgres/warehouse"}
+    # a run, with a home that cannot be written to
+    ran = image.run(
+        [
+            "dagster",
+            "asset",
+            "materialize",
+            "-m",
+            "cio_pipelines.definitions",
+            "--select",
+            "customerio/dead_letters",
+        ],
+        location
+        | {
+            "WAREHOUSE_URL": f"postgresql://postgres@/{database}?host=/mnt/postgres&port={socket.suffix[1:]}",
+            "QUEUE_URL": "sqlite:////mnt/data/queue.sqlite",
+            "CUSTOMERIO_WORKSPACE": "example",
+        },
+    )
+    assert ran.returncode == 0, ran.stderr[-3_000:]
+    assert "RUN_SUCCESS" in ran.stderr
     code_server = ["dagster", "code-server", "start", "--host", "127.0.0.1", "--port", "4000"]
     served = ["--workspace", "/mnt/data/workspace.yaml"]
     webserver = ["dagster-webserver", "--host", "127.0.0.1", "--port", "3000", *served]
