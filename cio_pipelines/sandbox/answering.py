@@ -54,6 +54,17 @@ async def send_answer(send: Send, answer: Answer) -> None:
     await send({"type": "http.response.body", "body": b""})
 
 
+async def send_slowly(send: Send, answer: Answer, seconds: float) -> None:
+    """Send the head of an answer at once, and its body a byte at a time, evenly over `seconds`."""
+    body = answer.body if isinstance(answer.body, bytes) else b"".join(answer.body)
+    headers = [(b"content-type", answer.content_type.encode()), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    for place in range(len(body)):
+        await asyncio.sleep(seconds / len(body))
+        await send({"type": "http.response.body", "body": body[place : place + 1], "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
+
+
 def write_half(scope: Scope, answer: Answer) -> None:
     """Promise the whole answer and send half of it."""
     body = answer.body if isinstance(answer.body, bytes) else b"".join(answer.body)

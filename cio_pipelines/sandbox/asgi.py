@@ -9,7 +9,7 @@ import zlib
 from typing import Any
 
 from cio_pipelines.sandbox import app_api, browse, control, track, track_reports, track_v1
-from cio_pipelines.sandbox.answering import Receive, Scope, Send, drop, instead, send_answer, write_half
+from cio_pipelines.sandbox.answering import Receive, Scope, Send, drop, instead, send_answer, send_slowly, write_half
 from cio_pipelines.sandbox.app import segments
 from cio_pipelines.sandbox.app.throttles import Throttles
 from cio_pipelines.sandbox.duties import Duties
@@ -139,6 +139,9 @@ class Sandbox:
             }
             answer = errors_v2([detail], 207)
         self.stats.answered(answer.status)
+        if terminal is not None and terminal.kind == "slow_body":
+            await send_slowly(send, answer, terminal.seconds)
+            return
         await send_answer(send, answer)
 
     def _answer(self, request: Request) -> Answer:

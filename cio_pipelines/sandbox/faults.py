@@ -11,18 +11,30 @@ import msgspec
 from cio_pipelines.sandbox.options import SandboxError
 
 Kind = Literal[
-    "status", "slow", "reset", "reset_after", "truncate", "redirect", "reject", "bogus_indexes", "unapplied"
+    "status",
+    "slow",
+    "slow_body",
+    "reset",
+    "reset_after",
+    "truncate",
+    "redirect",
+    "reject",
+    "bogus_indexes",
+    "unapplied",
 ]
 OF_OPERATIONS = ("reject", "unapplied")
 Loss = Literal["all", "update_miss", "conflict", "attribute", "stale"]
+_HTTP_ERRORS, _SUCCESSES = range(400, 600), range(200, 300)
 
 
 class Fault(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     """One switch. `kind` says what goes wrong:
 
     - `status`: answer with `status` and a `body` of json, empty or html; `retry_after` adds the header, a
-      number of seconds or any text (such as a date). Nothing is applied.
-    - `slow`: answer `seconds` late; the request is applied at once.
+      number of seconds or any text (such as a date). Nothing is applied. A 2xx is a page that stands between
+      a client and Customer.io, so its `body` is none of json.
+    - `slow`: answer `seconds` late; the request is applied at once. `slow_body`: send the head of the answer
+      at once, and its body a byte at a time over `seconds`.
     - `reset`: drop the connection instead of reading the request; `reset_after`: apply it, then drop the
       connection; `truncate`: apply it, then send only half of the answer.
     - `redirect`: answer `status` (307 unless given) with `location`; the path is appended to it.
@@ -68,8 +80,10 @@ class Fault(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
             raise ValueError("every and entries must be at least 1, after and seconds at least 0")
         if self.hash_every is not None and self.hash_every < 1:
             raise ValueError("hash_every must be at least 1")
-        if self.kind == "status" and not 400 <= (self.status or 0) <= 599:
-            raise ValueError("a status fault needs a status from 400 to 599")
+        if self.kind == "status" and not (
+            self.status in _HTTP_ERRORS or (self.status in _SUCCESSES and self.body != "json")
+        ):
+            raise ValueError("a status fault needs a status from 400 to 599, or a 2xx without json")
         if self.kind == "redirect" and not self.location:
             raise ValueError("a redirect fault needs a location")
 

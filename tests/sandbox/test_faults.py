@@ -75,6 +75,27 @@ def test_slow_answer_is_applied_at_once(track: httpx.Client, server: SandboxServ
     assert "p" in server.people()
 
 
+def test_slow_body_is_applied_and_comes_whole_to_who_waits(
+    track: httpx.Client, server: SandboxServer
+) -> None:
+    server.set_faults([{"kind": "slow_body", "seconds": 0.4}])
+    with pytest.raises(httpx.ReadTimeout):  # no byte comes within this time
+        track.post("/api/v2/batch", json={"batch": [identify("p")]}, timeout=0.05)
+    assert "p" in server.people()
+    answer = track.post("/api/v2/batch", json={"batch": [identify("p")]}, timeout=0.3)
+    assert answer.json() == {}
+    assert answer.elapsed.total_seconds() >= 0.4
+
+
+def test_a_page_in_between_says_200_and_nothing_is_applied(
+    track: httpx.Client, server: SandboxServer
+) -> None:
+    server.set_faults([{"kind": "status", "status": 200, "body": "html"}])
+    answer = send(track, identify("p"))
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "text/html")
+    assert server.people() == {}
+
+
 def test_redirect_names_the_same_path_elsewhere(track: httpx.Client, server: SandboxServer) -> None:
     server.set_faults([{"kind": "redirect", "location": "https://track-eu.example/"}])
     answer = send(track, identify("p"))
