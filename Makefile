@@ -18,7 +18,7 @@ EMULATORS := bqemulator local-bigquery
 DBT_FLAGS := --project-dir dbt_project --profiles-dir dbt_project --target-path $(CURDIR)/.local/check \
 	--log-path $(CURDIR)/.local/check
 
-.PHONY: help setup setup-bigquery emulators infrastructure run test test-all dev check fix docs bench lock clean
+.PHONY: help setup setup-bigquery emulators infrastructure run test test-all chaos dev check fix docs bench lock clean
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +43,13 @@ test: emulators infrastructure ## Run the fast tests (a few minutes)
 
 test-all: emulators infrastructure ## Run all tests, the slow ones too
 	@$(BIN)/python -m pytest -n 2 --dist worksteal
+
+chaos: setup ## Break the sync in every way at every moment, and write docs/reliability.md
+	@rm -rf .local/chaos && mkdir -p .local/chaos
+	@CHAOS_RESULTS=$(CURDIR)/.local/chaos $(BIN)/python -m pytest -n 2 --dist worksteal tests/chaos \
+		--deselect tests/chaos/test_matrix.py
+	@$(BIN)/python -m tests.chaos.page .local/chaos
+	@$(BIN)/python -m pytest -q tests/chaos/test_matrix.py
 
 dev: setup ## Open the Dagster UI beside the sandbox
 	@$(BIN)/cio dev
