@@ -9,7 +9,16 @@ import zlib
 from typing import Any
 
 from cio_pipelines.sandbox import app_api, browse, control, track, track_reports, track_v1
-from cio_pipelines.sandbox.answering import Receive, Scope, Send, drop, instead, send_answer, send_slowly, write_half
+from cio_pipelines.sandbox.answering import (
+    Receive,
+    Scope,
+    Send,
+    drop,
+    instead,
+    send_answer,
+    send_slowly,
+    write_half,
+)
 from cio_pipelines.sandbox.app import segments
 from cio_pipelines.sandbox.app.throttles import Throttles
 from cio_pipelines.sandbox.duties import Duties
