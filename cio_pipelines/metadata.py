@@ -9,9 +9,12 @@ import dagster as dg
 import sqlalchemy as sa
 
 from cio_pipelines.sync.guards import Verdict
-from cio_pipelines.sync.reports import Extraction, Outcomes, Plan, PushReport, Refusals
+from cio_pipelines.sync.reports import Extraction, Outcomes, PushReport, Refusals
 
 Metadata = dict[str, Any]
+
+ERASURE = "/erasure"
+"""How the ledger's id of an erasure ends."""
 
 
 def of_columns(mart: dg.AssetKey, attributes: Mapping[str, str]) -> Metadata:
@@ -40,30 +43,6 @@ def of_extraction(extraction: Extraction) -> Metadata:
         "tombstoned": extraction.tombstoned,
         "window": str(extraction.window),
         "extracted_at": dg.MetadataValue.timestamp(extraction.extracted_at),
-    }
-
-
-def of_plan(plan: Plan) -> Metadata:
-    """What a plan decided; numbers are what the UI plots."""
-    return {
-        "dagster/row_count": plan.planned,
-        "extracted": plan.extracted,
-        "unchanged": plan.unchanged,
-        "left_alone": plan.left_alone,
-        "tombstoned": plan.tombstoned,
-        "quarantined": plan.quarantined_people,
-        "silent_changes": plan.silent,
-        "operations": counts_table(plan.operations, "operation"),
-        "why": counts_table(plan.whys, "why"),
-        "refusals": refusals_table(plan.quarantined),
-        "mapping_version": plan.mapping_version,
-        "mapping_change": str(plan.mapping_change),
-        "attributes": plan.attributes,
-        "seconds": plan.seconds,
-        "window": str(plan.window),
-        **({} if plan.absent is None else {"absent_from_mart": plan.absent}),
-        **({"ahead_of_mart": plan.ahead} if plan.ahead else {}),
-        **({} if plan.estimated_bytes is None else {"estimated_bytes": plan.estimated_bytes}),
     }
 
 
@@ -120,16 +99,6 @@ def check_of(verdict: Verdict) -> dg.AssetCheckResult:
     )
 
 
-def silent_changes(plan: Plan) -> str:
-    """The check's words on people who changed without a new `updated_at`."""
-    if not plan.silent:
-        return f"Everybody who changed has a new updated_at, as far as this run looked: {plan.window}."
-    return (
-        f"{plan.silent:,} people changed while their updated_at stayed. No window finds them, only a full "
-        "sync does; look for a job that writes app.users without touching updated_at."
-    )
-
-
 def completeness(outcomes: Outcomes) -> dg.AssetCheckResult:
     """Whether planned = accepted + rejected + quarantined + due, and nobody is lost, by the ledger."""
     told = (
@@ -158,7 +127,7 @@ def rejection_rate(outcomes: Outcomes, limit: float) -> dg.AssetCheckResult:
 
 def erasure_run(run_id: str) -> str:
     """The ledger's id of the erasure within a Dagster run, which may hold a people sync too."""
-    return f"{run_id}/erasure"
+    return f"{run_id.removesuffix(ERASURE)}{ERASURE}"
 
 
 def materialized(

@@ -25,6 +25,8 @@ FULL_RUN_CONFIG: dict[str, Any] = {"ops": {"customerio__changed_users": {"config
 FULL_EVENTS_CONFIG: dict[str, Any] = {"ops": {"customerio__tracked_events": {"config": {"full": True}}}}
 """The same for events."""
 
+_PUSH = ("identified_profiles", "verified_profiles")
+
 _RANGE_START, _RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 _OWN_CONFIG = "dagster-of-cio.yaml"
 _OWNER = "cio/process"
@@ -41,7 +43,10 @@ _UNFINISHED = [
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What to sync. At most one of `partition`, `partition_range` (both ends included) and `full`."""
+    """What to sync. At most one of `partition`, `partition_range` (both ends included) and `full`.
+
+    `approved_plan` and `approved_erasure` are runs whose plans were approved: then nothing else is done.
+    """
 
     partition: str | None = None
     partition_range: tuple[str, str] | None = None
@@ -51,7 +56,26 @@ class Request:
     allow_mapping_change: bool = False
     allow_suppressions: bool = False
     allow_erasures: bool = False
+    approved_plan: str | None = None
+    approved_erasure: str | None = None
     verbose: bool = False
+
+    @property
+    def is_approved(self) -> bool:
+        """Whether what to do is what somebody approved, and nothing else."""
+        return self.approved_plan is not None or self.approved_erasure is not None
+
+    @property
+    def syncs(self) -> bool:
+        """Whether people are compared and pushed."""
+        return self.approved_plan is not None or not self.is_approved
+
+    @property
+    def erases(self) -> bool:
+        """Whether people with a tombstone are erased."""
+        if self.is_approved:
+            return self.approved_erasure is not None
+        return self.full and not self.dry_run
 
     @property
     def run_config(self) -> dict[str, Any]:
@@ -61,12 +85,19 @@ class Request:
             "allow_mapping_change": self.allow_mapping_change,
             "allow_suppressions": self.allow_suppressions,
             "dry_run": self.dry_run,
+            **({"approved_plan": self.approved_plan} if self.approved_plan else {}),
         }
-        ops: dict[str, Any] = {"customerio__profile_diff": {"config": planning}}
-        if self.full:
-            ops |= FULL_RUN_CONFIG["ops"]
-            if not self.dry_run:
-                ops["customerio__erased_profiles"] = {"config": {"allow_erasures": self.allow_erasures}}
+        erasing = {
+            "allow_erasures": self.allow_erasures,
+            **({"approved_plan": self.approved_erasure} if self.approved_erasure else {}),
+        }
+        ops: dict[str, Any] = {}
+        if self.syncs:
+            ops["customerio__profile_diff"] = {"config": planning}
+            if self.full:
+                ops |= FULL_RUN_CONFIG["ops"]
+        if self.erases:
+            ops["customerio__erased_profiles"] = {"config": erasing}
         return {"ops": ops, "loggers": _loggers(verbose=self.verbose)}
 
 
@@ -107,14 +138,14 @@ def partition_range_of(tags: Mapping[str, str]) -> tuple[str, str] | None:
 
 def run_people_sync(request: Request, definitions: dg.Definitions) -> RunResult:
     """Run the sync's job to its end in this process."""
-    full = request.full and not request.dry_run
-    job = definitions.resolve_job_def("sync_people_fully" if full else "sync_people")
-    selection = None
-    if request.dry_run:
-        push = {dg.AssetKey(["customerio", name]) for name in ("identified_profiles", "verified_profiles")}
-        selection = [key for key in job.asset_layer.executable_asset_keys if key not in push]
+    job = definitions.resolve_job_def("sync_people_fully" if request.erases else "sync_people")
+    left_out = _PUSH if request.dry_run else ()
+    if not request.syncs:
+        left_out = ("changed_users", "profile_diff", *_PUSH)
+    others = {dg.AssetKey(["customerio", name]) for name in left_out}
+    selection = [key for key in job.asset_layer.executable_asset_keys if key not in others]
     ends = request.partition_range or (request.partition, request.partition)
-    return _run(job, request.run_config, ends, selection, verbose=request.verbose)
+    return _run(job, request.run_config, ends, selection if others else None, verbose=request.verbose)
 
 
 def run_event_sync(request: Request, definitions: dg.Definitions) -> RunResult:

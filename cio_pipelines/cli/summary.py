@@ -12,7 +12,9 @@ from rich.text import Text
 
 from cio_pipelines.cli.console import complain, pairs, warn
 from cio_pipelines.cli.measure import peak_rss_mb
+from cio_pipelines.cli.plan_summary import review_as_json
 from cio_pipelines.sync.reports import RunSummary
+from cio_pipelines.sync.review import Review
 from cio_pipelines.sync.runs import EVENTS
 
 if TYPE_CHECKING:
@@ -57,6 +59,7 @@ def as_json(summary: RunSummary, total_seconds: float, **extra: Any) -> dict[str
         "why": dict(summary.whys),
         **({"altered": summary.altered} if summary.kind == EVENTS else {}),
         "mapping_change": summary.mapping_change,
+        **({} if summary.review is None else {"review": review_as_json(summary.review)}),
         **({} if summary.estimated_bytes is None else {"estimated_bytes": summary.estimated_bytes}),
         "accepted": outcomes.accepted,
         "rejected": outcomes.rejected + outcomes.quarantined,
@@ -95,6 +98,7 @@ def as_text(summary: RunSummary, total_seconds: float) -> Group:
         ("planned", _told(outcomes.planned, summary.operations)),
         ("older" if of_events else "why", _older(summary) if of_events else _told(None, summary.whys)),
         *([("mapping", summary.mapping_change)] if summary.mapping_change != "none" else []),
+        *_reviewed(summary.review),
         *(
             []
             if summary.estimated_bytes is None
@@ -129,6 +133,23 @@ def as_text(summary: RunSummary, total_seconds: float) -> Group:
     return Group(Text(title, style="bold"), pairs([row for row in rows if row[1]]))
 
 
+def _reviewed(review: Review | None) -> list[tuple[str, str]]:
+    """Which attributes differ for the most people, and whether the plan was approved."""
+    if review is None:
+        return []
+    people: dict[str, int] = {}
+    for change in review.changes.attributes:
+        people[change.name] = people.get(change.name, 0) + change.people
+    most = dict(sorted(people.items(), key=lambda item: -item[1])[:_ATTRIBUTES])
+    more = len(people) - len(most)
+    told = ", ".join(f"{count:,} {name}" for name, count in most.items())
+    return [
+        *([("attributes", told + (f" and {more} more" if more > 0 else ""))] if told else []),
+        *([("approved", str(review.agreement))] if review.agreement is not None else []),
+    ]
+
+
+_ATTRIBUTES = 5
 _STATUS = {"dry_run": "planned only, nothing was sent", "blocked": "stopped by a guard, nothing was sent"}
 
 

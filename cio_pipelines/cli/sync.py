@@ -11,12 +11,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cio_pipelines.cli.approving import approving
 from cio_pipelines.cli.console import out, push_progress
 from cio_pipelines.cli.days import chosen_days
+from cio_pipelines.cli.plan_summary import how_to_approve, review_as_text
 from cio_pipelines.cli.summary import as_json, as_table, as_text, tell
 from cio_pipelines.cli.verdict import verdict_json, verdict_text
 from cio_pipelines.settings import Settings, SettingsError, load_settings
+from cio_pipelines.sync.approval import READABLE
 from cio_pipelines.sync.errors import UnknownRun
+from cio_pipelines.sync.guards import Approvals
 from cio_pipelines.verification_setup import event_verifier, people_verifier
 from cio_pipelines.warehouse import WarehouseError
 
@@ -24,6 +28,7 @@ if TYPE_CHECKING:
     from cio_pipelines.runs import Request, RunResult
     from cio_pipelines.sync.engine import PeopleSync
     from cio_pipelines.sync.events.engine import EventSync
+    from cio_pipelines.sync.reports import RunSummary
     from cio_pipelines.sync.windows import Window
     from cio_pipelines.verification.engine import Verifier
 
@@ -43,6 +48,10 @@ def people(
     ] = None,
     full: Annotated[bool, typer.Option("--full", help="All of the mart, and people to erase.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the plan.")] = False,
+    approve: Annotated[
+        str | None,
+        typer.Option(metavar="RUN_ID", help="Send the plan of that run, if nothing has moved on since."),
+    ] = None,
     as_json_: Annotated[
         bool, typer.Option("--json", help="End with one JSON object on the last line.")
     ] = False,
@@ -63,11 +72,19 @@ def people(
     """Sync people: dbt, diff, push, checks, as one Dagster run.
 
     Without --partition, --range or --full it takes the running day, and the day before while that is young.
+    --approve looks where the approved plan has looked.
     """
     settings = load_settings()
     settings.sync_settings()
+    if approve is not None and (partition or range_ or full or dry_run):
+        raise SettingsError(
+            "--approve takes over the days of the approved plan and sends it: leave --partition, --range, "
+            "--full and --dry-run out."
+        )
     request = replace(
-        _chosen(settings, partition, range_, full=full),
+        _chosen(settings, partition, range_, full=full)
+        if approve is None
+        else approving(settings, approve, today()),
         dry_run=dry_run,
         allow_changes=allow_changes,
         allow_mapping_change=allow_mapping_change,
@@ -132,7 +149,10 @@ def run_and_show(settings: Settings, request: Request, *, json_line: bool = Fals
         result = run_people_sync(request, defs())
     healthy = tell(result)
     engine = settings.people_sync()
-    erasure = erasure_run(result.run_id) if request.full and not request.dry_run else None
+    erasure = erasure_run(result.run_id) if request.erases else None
+    if request.dry_run and request.full and not result.failures:
+        erasure = erasure_run(result.run_id)
+        engine.plan_erasure(erasure, Approvals(erased=request.allow_erasures), dry_run=True)
     return _show(
         *(engine, people_verifier(settings), request, result),
         healthy=healthy,
@@ -156,25 +176,37 @@ def _show(
     """Print what the ledger knows of a run, and of the erasure in it; returns `healthy`."""
     total = time.monotonic() - started
     line: dict[str, Any] = {"run_id": result.run_id}
+    shown: list[RunSummary] = []
     try:
-        summary = engine.summary(result.run_id)
-        line = as_json(summary, total)
-        out.print(as_text(summary, total))
-        if request.dry_run:
-            out.print(as_table(engine.preview(result.run_id)))
-        else:
-            verdict = verifier.recorded(result.run_id)
-            line |= verdict_json(verdict)
-            if verdict is not None:
-                out.print(verdict_text(verdict))
+        if request.syncs:
+            summary = engine.summary(result.run_id)
+            line = as_json(summary, total)
+            shown.append(summary)
+            out.print(as_text(summary, total))
+            if summary.status in READABLE:
+                out.print(review_as_text(summary))
+            if request.dry_run:
+                out.print(as_table(engine.preview(result.run_id)))
+            else:
+                verdict = verifier.recorded(result.run_id)
+                line |= verdict_json(verdict)
+                if verdict is not None:
+                    out.print(verdict_text(verdict))
         if erasure is not None:
             erased = engine.summary(erasure)
+            seconds = sum(erased.seconds.values())
+            line["erasure"] = as_json(erased, seconds)
+            shown.append(erased)
             if erased.outcomes.planned:
-                out.print(as_text(erased, sum(erased.seconds.values())))
-                erasure_verdict = verifier.recorded(erasure)
-                line |= {"erasure_verification": verdict_json(erasure_verdict)["verification"]}
-                if erasure_verdict is not None:
-                    out.print(verdict_text(erasure_verdict))
+                out.print(as_text(erased, seconds))
+                if erased.status in READABLE:
+                    out.print(review_as_text(erased))
+                else:
+                    erasure_verdict = verifier.recorded(erasure)
+                    line |= {"erasure_verification": verdict_json(erasure_verdict)["verification"]}
+                    if erasure_verdict is not None:
+                        out.print(verdict_text(erasure_verdict))
+        out.print(how_to_approve(*shown))
     except UnknownRun:
         # It did not come to a sync: what was complained of above is all there is to tell.
         if healthy:

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import dagster as dg
 
-from cio_pipelines import metadata, pools
+from cio_pipelines import metadata, plan_metadata, pools
 from cio_pipelines.partitions import utc_days, window_of
 from cio_pipelines.resources import PeopleSyncResource
 from cio_pipelines.sync.guards import Approvals
@@ -27,13 +27,20 @@ class PlanConfig(dg.Config):
     allow_mapping_change: bool = False
     allow_suppressions: bool = False
     dry_run: bool = False
-    """Only plan: the plan can be read and will never be sent."""
+    """Only plan: the plan can be read, and sent if somebody approves it for another run."""
+    approved_plan: str | None = None
+    """The run whose plan was read and is to be carried out, if this run plans the very same."""
 
 
 class EraseConfig(dg.Config):
     """What a person allows an erasure to do beyond its guard's limit."""
 
     allow_erasures: bool = False
+    approved_plan: str | None = None
+    """The run whose erasure was read and is to be carried out, if this run plans the very same."""
+
+
+APPROVED = "If a plan was approved for the run: it is this very one. If it is not, nothing is sent."
 
 
 @dg.asset(
@@ -76,10 +83,13 @@ def changed_users(
     ]
     + [
         dg.AssetCheckSpec(
+            "approved_plan", asset=["customerio", "profile_diff"], blocking=True, description=APPROVED
+        ),
+        dg.AssetCheckSpec(
             "silent_changes",
             asset=["customerio", "profile_diff"],
             description="Nobody changed without a new `updated_at`: only a full sync finds those.",
-        )
+        ),
     ],
     group_name=GROUP,
     owners=OWNERS,
@@ -97,18 +107,13 @@ def profile_diff(
         suppressed=config.allow_suppressions,
     )
     with people_sync.engine(context) as engine:
-        plan = engine.plan(context.run.run_id, approvals, dry_run=config.dry_run)
+        plan = engine.plan(
+            context.run.run_id, approvals, dry_run=config.dry_run, approved_plan=config.approved_plan
+        )
         columns = metadata.of_columns(MART, engine.attributes())
-    silent = dg.AssetCheckResult(
-        check_name="silent_changes",
-        passed=plan.silent == 0,
-        severity=dg.AssetCheckSeverity.WARN,
-        description=metadata.silent_changes(plan),
-        metadata={"people": plan.silent},
-    )
-    verdicts = [metadata.check_of(verdict) for verdict in plan.verdicts]
     return dg.MaterializeResult(
-        metadata={**columns, **metadata.of_plan(plan)}, check_results=[*verdicts, silent]
+        metadata={**columns, **plan_metadata.of_plan(plan)},
+        check_results=[*plan_metadata.checks_of(plan), plan_metadata.silent_changes(plan)],
     )
 
 
@@ -150,7 +155,10 @@ def identified_profiles(
             asset=["customerio", "erased_profiles"],
             blocking=True,
             description="The share of people to erase. Over the limit nothing is sent, unless allowed.",
-        )
+        ),
+        dg.AssetCheckSpec(
+            "approved_plan", asset=["customerio", "erased_profiles"], blocking=True, description=APPROVED
+        ),
     ],
     group_name=GROUP,
     owners=OWNERS,
@@ -163,10 +171,12 @@ def erased_profiles(
     cleared here too. People who are merely absent from the mart are left alone.
     """
     run_id = metadata.erasure_run(context.run.run_id)
+    approved = config.approved_plan and metadata.erasure_run(config.approved_plan)
     with people_sync.engine(context) as engine:
-        plan = engine.plan_erasure(run_id, Approvals(erased=config.allow_erasures))
-        checks = [metadata.check_of(verdict) for verdict in plan.verdicts]
+        allowed = Approvals(erased=config.allow_erasures)
+        plan = engine.plan_erasure(run_id, allowed, approved_plan=approved)
+        checks = plan_metadata.checks_of(plan)
         if plan.blocked:
-            return dg.MaterializeResult(metadata=metadata.of_plan(plan), check_results=checks)
+            return dg.MaterializeResult(metadata=plan_metadata.of_plan(plan), check_results=checks)
         report = engine.push(run_id, people_sync.progress)
     return metadata.materialized(report, checks)
