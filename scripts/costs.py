@@ -93,8 +93,10 @@ def scheduled_run() -> dict[str, float]:
 def full_run() -> float:
     """Bytes that a full sync reads beyond a scheduled one, for one person in the mart."""
     found = row(synced_people, (*OWNER, "mapping_version", "state", "person_id"))
+    # which attributes differ
+    told = row(synced_people, (*OWNER, "person_id", "attributes"))
     # whether everybody in the snapshot has an accepted attempt
-    return 3 * MART + found + row(synced_people, (*OWNER, "person_id", "run_id"))
+    return 3 * MART + found + told + row(synced_people, (*OWNER, "person_id", "run_id"))
 
 
 def requests(people: int) -> int:

@@ -21,7 +21,7 @@ DATA, MAPPING = "data", "mapping"
 UPDATES = ("changed", "silent", "mapping")
 """Reasons for sending people whose attributes are known to differ."""
 
-COMPARED_AT_MOST = 50_000
+COMPARED_AT_MOST = 10_000
 """Updates that are compared attribute by attribute. Of more a share is: each costs two JSON texts to read."""
 
 _HASH_DIGITS = 8

@@ -230,6 +230,7 @@ def test_a_locked_warehouse_is_told_with_who_holds_it(cli: Cli) -> None:
         (["--range", "2026-02-02"], {}, "three dots"),
         (["--range", "2026-02-02...2026-01-01"], {}, "before it starts"),
         (["--full", "--partition", "2026-02-02"], {}, "only one of"),
+        (["--full", "--approve", "x"], {}, "takes over the days"),
         (["--fuller"], {}, "No such option"),
         ([], {"CUSTOMERIO_REQUESTS_PER_SECOND": "fast"}, "CUSTOMERIO_REQUESTS_PER_SECOND"),
         ([], {"CUSTOMERIO_SITEID": "x"}, "Did you mean CUSTOMERIO_SITE_ID"),
@@ -247,3 +248,93 @@ def test_wrong_use_and_wrong_settings_exit_with_2(
     assert ended.code == 2, ended.err
     assert words in ended.err
     assert "Traceback" not in ended.err
+
+
+def test_a_plan_is_read_approved_and_sent_once(cli: Cli, sandbox: SandboxServer) -> None:
+    cli.environment |= {"CIO_GUARD_SUPPRESSED_SHARE": "0", "CIO_GUARD_SUPPRESSED_PEOPLE": "0"}
+
+    dry = cli("sync", "people", "--full", "--dry-run", "--json")
+
+    assert dry.code == 1
+    plan = dry.line
+    assert {guard["guard"]: guard["verdict"] for guard in plan["review"]["guards"]} == {
+        "changed_people": "within",
+        "mapping_change": "within",
+        "suppressed_people": "over",
+    }
+    assert plan["review"]["estimate"]["requests"] > 1
+    assert plan["erasure"]["status"] == "dry_run"
+    command = f"cio sync people --approve {plan['run_id']}"
+    assert command in dry.out
+    assert command in dry.err
+    assert "✗" in dry.out
+    assert identified(sandbox) == {}
+
+    sent = cli("sync", "people", "--approve", plan["run_id"], "--json")
+
+    assert sent.code == 0, sent.err
+    assert (sent.line["planned"], sent.line["operations"]) == (plan["planned"], plan["operations"])
+    assert sent.line["review"]["approval"] == {
+        "plan": plan["run_id"],
+        "same": True,
+        "new": 0,
+        "gone": 0,
+        "different": 0,
+    }
+    assert sent.line["requests"] == plan["review"]["estimate"]["requests"]
+    assert sent.line["bytes"] == pytest.approx(plan["review"]["estimate"]["bytes"], rel=0.01)
+    assert sent.line["erasure"]["accepted"] == plan["erasure"]["planned"] > 0
+    assert identified(sandbox).keys() == wanted(cli)
+
+    received = sandbox.stats()["requests"]
+    again = cli("sync", "people", "--approve", plan["run_id"])
+
+    assert again.code == 1
+    assert f"carried out by run {sent.line['run_id']}" in again.err
+    assert "Traceback" not in again.err
+    assert sandbox.stats()["requests"] == received
+
+
+@pytest.mark.slow
+def test_a_plan_of_a_day_is_refused_when_the_data_moved_on_and_the_new_one_can_be_approved(
+    cli: Cli, sandbox: SandboxServer
+) -> None:
+    newest = cli.execute("select max(updated_at)::date::varchar from app.users")[0][0]
+    dry = cli("sync", "people", "--partition", newest, "--dry-run", "--json").line
+    assert dry["planned"] > 0
+    cli.execute(
+        "update app.users set plan = 'enterprise', first_name = 'Zoe' where user_id = (select min(user_id) "
+        f"from app.users where updated_at >= '{newest}' and deleted_at is null and marketing_opt_in)"
+    )
+
+    refused = cli("sync", "people", "--approve", dry["run_id"], "--json")
+
+    assert refused.code == 1
+    assert refused.line["failed_checks"] == ["approved_plan"]
+    assert refused.line["status"] == "blocked"
+    assert "Nothing was sent" in refused.err
+    assert f"cio sync people --approve {refused.line['run_id']}" in refused.err
+    assert sandbox.stats()["requests_by_path"].get("/api/v2/batch", 0) == 0
+
+    sent = cli("sync", "people", "--approve", refused.line["run_id"], "--json")
+
+    assert sent.code == 0, sent.err
+    assert sent.line["planned"] == refused.line["planned"]
+    assert newest in sent.out
+
+
+@pytest.mark.slow
+def test_an_erasure_that_a_guard_stopped_is_approved_by_itself(cli: Cli, sandbox: SandboxServer) -> None:
+    cli.environment |= {"CIO_GUARD_ERASED_SHARE": "0", "CIO_GUARD_ERASED_PEOPLE": "0"}
+    stopped = cli("sync", "people", "--full", "--json")
+    assert stopped.code == 1
+    assert stopped.line["failed_checks"] == ["erased_people"]
+    command = f"--approve {stopped.line['run_id']}/erasure"
+    assert command in stopped.err
+    assert command in stopped.out
+
+    erased = cli("sync", "people", "--approve", f"{stopped.line['run_id']}/erasure", "--json")
+
+    assert erased.code == 0, erased.err
+    assert erased.line["erasure"]["accepted"] == stopped.line["erasure"]["planned"] > 0
+    assert "planned" not in erased.line  # nobody was compared

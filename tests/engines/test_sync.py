@@ -61,6 +61,8 @@ class Life:
     rig: EngineRig
     steps: dict[str, Step] = field(default_factory=dict)
     received: int = 0
+    costs: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """Requests and bytes of each push."""
 
     def ran(self, name: str, plan: Plan, ran: Ran | None = None) -> None:
         rig = self.rig
@@ -78,6 +80,8 @@ class Life:
             },
             rig.engine().letters(),
         )
+        if ran is not None:
+            self.costs[name] = ran.report.requests, ran.report.bytes_sent
         rig.sandbox.set_faults([])
 
     def run(self, name: str, *refused: str, window: Any = None, **options: Any) -> None:
@@ -118,7 +122,12 @@ def life(engine_rig: EngineRig, sandbox_process: SandboxServer) -> Life:
         )
         life.run("mapping", approvals=EVERYTHING)
         rig.change("steady", deleted_at=MAY)
-        erased = rig.erase(EVERYTHING)
+        read = rig.engine().plan_erasure(rig.new_id(), dry_run=True)
+        rig.change("steady", deleted_at=None)
+        moved_on = rig.engine().plan_erasure(rig.new_id(), approved_plan=read.run_id)
+        life.ran("another erasure", moved_on)
+        rig.change("steady", deleted_at=MAY)
+        erased = rig.erase(approved_plan=read.run_id)
         life.ran("erasure", erased.plan, erased)
         life.run("after erasure")
     return life
@@ -211,6 +220,40 @@ def test_a_dropped_column_is_announced_and_sent_as_removals_once(life: Life) -> 
     # whoever was quarantined is another row now
     assert mapping.plan.whys == {"mapping": 7, "new": 3}
     assert all("plan" not in attributes for attributes in mapping.profiles.values())
+
+
+def touched(step: Step) -> dict[tuple[str, str], tuple[int, int, int]]:
+    changes = step.plan.review.changes
+    assert changes.compared == changes.updates
+    return {(c.cause, c.name): (c.added, c.changed, c.removed) for c in changes.attributes}
+
+
+def test_the_attributes_that_differ_are_told_before_they_are_sent(life: Life) -> None:
+    assert touched(step(life, "changes")) == {
+        ("data", "email"): (0, 1, 0),
+        ("data", "plan"): (0, 1, 0),
+        ("data", "first_name"): (0, 0, 1),
+    }
+    assert touched(step(life, "mapping")) == {("mapping", "plan"): (0, 0, 7)}
+    assert touched(step(life, "return")) == {}
+
+
+def test_a_push_needs_the_bodies_and_bytes_that_were_reckoned(life: Life) -> None:
+    assert life.costs
+    for name, (requests, size) in life.costs.items():
+        estimate = step(life, name).plan.review.estimate
+        assert (estimate.requests, estimate.bytes_sent) == (requests, size), name
+
+
+def test_an_erasure_is_carried_out_by_the_approval_of_its_plan(life: Life) -> None:
+    agreement = step(life, "erasure").plan.review.agreement
+    assert agreement is not None
+    assert agreement.passed
+    refused = step(life, "another erasure").plan
+    assert refused.blocked
+    assert refused.review.agreement is not None
+    told = refused.review.agreement
+    assert (told.new, told.gone, told.different) == (0, 2, 0)
 
 
 def test_a_tombstone_erases_and_leaves_no_attributes_anywhere(life: Life) -> None:

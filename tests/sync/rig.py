@@ -124,10 +124,15 @@ class SyncRig:
         engine.extract(run_id, window)
         return engine.plan(run_id, approvals, dry_run=True)
 
-    def erase(self, approvals: Approvals = Approvals(), **settings: Any) -> Ran:  # noqa: B008
+    def erase(
+        self,
+        approvals: Approvals = Approvals(),  # noqa: B008
+        approved_plan: str | None = None,
+        **settings: Any,
+    ) -> Ran:
         run_id = self.new_id()
         engine = self.engine(**settings)
-        plan = engine.plan_erasure(run_id, approvals)
+        plan = engine.plan_erasure(run_id, approvals, approved_plan=approved_plan)
         report = engine.push(run_id)
         assert report.outcomes.complete, report.outcomes
         return Ran(run_id, None, plan, report)  # type: ignore[arg-type]
