@@ -250,6 +250,7 @@ def test_wrong_use_and_wrong_settings_exit_with_2(
     assert "Traceback" not in ended.err
 
 
+@pytest.mark.slow
 def test_a_plan_is_read_approved_and_sent_once(cli: Cli, sandbox: SandboxServer) -> None:
     cli.environment |= {"CIO_GUARD_SUPPRESSED_SHARE": "0", "CIO_GUARD_SUPPRESSED_PEOPLE": "0"}
 

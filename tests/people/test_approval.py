@@ -60,6 +60,7 @@ def test_a_blocked_run_tells_what_it_would_do_and_is_carried_out_when_it_is_appr
     assert sent(moved) == before
 
 
+@pytest.mark.slow
 def test_a_dry_run_that_is_approved_after_the_data_moved_on_is_refused_before_anything_is_sent(
     moved: Project,
 ) -> None:
