@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from cio_pipelines.sync.errors import ApprovalRefused, UnknownRun
@@ -27,7 +29,7 @@ def read(rig: Rig) -> Rig:
     return rig
 
 
-def plan(rig: Rig, approved: str | None, window: Window = FULL, **settings: object) -> Plan:
+def plan(rig: Rig, approved: str | None, window: Window = FULL, **settings: Any) -> Plan:
     """A plan that may go on to be pushed."""
     run_id = rig.new_id()
     engine = rig.engine(**settings)
