@@ -21,7 +21,7 @@ import sqlalchemy as sa
 from cio_pipelines.sync.beside import after_all, ahead_of_mart, outdated
 from cio_pipelines.sync.candidates import Mart
 from cio_pipelines.sync.delivery import deliver
-from cio_pipelines.sync.engine import PeopleSync, whole_second
+from cio_pipelines.sync.engine import PeopleSync
 from cio_pipelines.sync.erasing import plan_erasures
 from cio_pipelines.sync.errors import InvalidUser, SyncInProgress
 from cio_pipelines.sync.given import Given, Types, fill, read_person_id, read_users
@@ -163,7 +163,7 @@ class DirectSync(PeopleSync):
         plan: Callable[[WarehouseConnection, str, datetime], tuple[Planner, _Others]],
     ) -> dict[str, UserOutcome]:
         runs = Runs(connection, self._key)
-        started, extracted_at = time.monotonic(), whole_second()
+        started, extracted_at = time.monotonic(), runs.moment()
         runs.begin(run_id, DIRECT, FULL, extracted_at, self.mart().mapping)
         planner, others = plan(connection, run_id, extracted_at)
         tallies = planner.tallies()

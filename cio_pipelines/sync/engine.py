@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -90,9 +90,9 @@ class PeopleSync(BaseSync):
         Raises SourceContractError for a mart that is missing, or has null or repeated ids; MappingError;
         SyncInProgress for an id whose first try cannot be finished now; WarehouseError.
         """
-        extracted_at = whole_second()
         with self._state() as connection:
             runs = Runs(connection, self._key)
+            extracted_at = runs.moment()
             mart = self.mart()
             planner = self._planner(connection, mart, run_id, extracted_at)
             selection = planner.selection(window)
@@ -186,9 +186,9 @@ class PeopleSync(BaseSync):
     ) -> Plan:
         """Decide whom to erase: everybody with a tombstone who is not erased yet. Raises as `plan` does."""
         started = time.monotonic()
-        extracted_at = whole_second()
         with self._state() as connection, self._leased(connection, run_id) as lease:
             runs = Runs(connection, self._key)
+            extracted_at = runs.moment()
             wanted = self._approved(runs, approved_plan, ERASURE, run_id)
             runs.expire(self._settings.retention_days)
             runs.begin(run_id, ERASURE, FULL, extracted_at)
@@ -273,11 +273,6 @@ class PeopleSync(BaseSync):
         """A few rows of a plan with every value masked; see `preview.sample`."""
         with self._state() as connection:
             return sample(connection, Runs(connection, self._key).key_of(run_id), rows)
-
-
-def whole_second() -> datetime:
-    """Now, as Customer.io's timestamps are."""
-    return datetime.now(UTC).replace(microsecond=0)
 
 
 __all__ = ["PeopleSync", "SyncSettings"]

@@ -39,6 +39,18 @@ class Runs:
     connection: WarehouseConnection
     key: SyncKey
 
+    def moment(self) -> datetime:
+        """The time of a new run's extraction, in whole seconds as Customer.io's timestamps are.
+
+        Never before that of an earlier run: operations bear it, and Customer.io would drop what a clock that
+        went back made older than what it has, as if it had taken it.
+        """
+        now = datetime.now(UTC).replace(microsecond=0)
+        newest: datetime | None = self.connection.scalar(
+            sa.select(sa.func.max(sync_runs.c.extracted_at)).where(self.key.owns(sync_runs))
+        )
+        return now if newest is None else max(now, newest)
+
     def begin(
         self,
         run_id: str,

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta, tzinfo
+
+import pytest
+
 from .rig import Rig
 
 
@@ -217,3 +221,20 @@ def test_any_column_name_is_an_attribute_of_that_name(rig: Rig) -> None:
     rig.sql(f"update analytics.customerio_people set {', '.join(f'{name} = null' for name in quoted)}")
     rig.run()
     assert not set(names) & (rig.profile("p1") or dict.fromkeys(names)).keys()
+
+
+def test_what_changes_after_the_clock_went_back_arrives_all_the_same(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Ahead(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
+            return datetime.now(tz) + timedelta(hours=1)
+
+    rig.make_mart(3)
+    with monkeypatch.context() as clock:
+        clock.setattr("cio_pipelines.sync.runs.datetime", Ahead)
+        rig.run()
+    rig.change("p1", "plan = 'max'")
+    rig.run()
+    assert (rig.profile("p1") or {})["plan"] == "max"
