@@ -19,6 +19,8 @@ from cio_pipelines.demo import seed
 from cio_pipelines.sandbox import SandboxServer
 from tests.leaks import leaks, leaks_below
 
+_SHOWS = {"--payload"}
+"""Options by which a person asks to see personal data."""
 CIO = str(Path(sys.executable).parent / "cio")
 
 
@@ -63,7 +65,8 @@ class Cli:
             process.kill()
             process.communicate()
             raise
-        assert leaks(out + err) == set(), "the command told what it must not tell"
+        if not _SHOWS & set(process.args if isinstance(process.args, list) else ()):
+            assert leaks(out + err) == set(), "the command told what it must not tell"
         return Ended(process.returncode, out, err)
 
     def execute(self, *statements: str) -> list[tuple[Any, ...]]:
