@@ -94,6 +94,7 @@ def test_a_step_that_failed_is_told_in_the_projects_own_words(
     assert link.startswith("https://dagster.example/runs/")
 
 
+@pytest.mark.prints_personal_data("the run's own log has an error's text; the alert must not")
 def test_of_an_error_that_quotes_a_row_only_its_kind_is_told(
     instance: dg.DagsterInstance, chat: Chat
 ) -> None:
